@@ -1,0 +1,17 @@
+/** The public API of Sluice, and nothing else. */
+export { Server, type ServerOptions } from './server/server.ts';
+export { httpProxyService, type HttpProxyService, type ServiceOptions } from './server/service.ts';
+export { ProxyError } from './shared/errors/proxy-error.ts';
+export type { ErrorCode } from './shared/errors/catalog.ts';
+export type { Clock } from './shared/time/clock.ts';
+export type { Log } from './shared/log/log.ts';
+export { TcpHealthCheck, type TcpHealthCheckOptions } from './worker/balance/health-check.ts';
+export { LoadBalancer, type LoadBalancerOptions, type PeerSpec } from './worker/balance/load-balancer.ts';
+export { random, roundRobin, type Selection } from './worker/balance/selection.ts';
+export { Headers } from './worker/http/headers.ts';
+export type { RequestHead, ResponseHead } from './worker/http/message.ts';
+export { RateLimiter } from './worker/limits/rate-limiter.ts';
+export { Answer, type AnswerInit } from './worker/proxy/answer.ts';
+export type { Awaitable, ProxyHttp, RequestOutcome } from './worker/proxy/proxy-http.ts';
+export type { Session } from './worker/proxy/session.ts';
+export { HttpPeer, type PeerOptions } from './worker/upstream/peer.ts';

@@ -1,0 +1,4 @@
+/** Entry of the `sluice` command. */
+import { runGateway } from './run-gateway.ts';
+
+await runGateway();

@@ -1,0 +1,19 @@
+/**
+ * The `sluice` command: a gateway from a configuration file. It is a program
+ * like any other on this framework.
+ */
+import { balancersFrom, gateway } from '../worker/filters/gateway.ts';
+import { Server, type ServerOptions } from './server.ts';
+import { HttpProxyService } from './service.ts';
+
+/** Ends the process; see `Server.run`. */
+export function runGateway(options: ServerOptions = {}): Promise<never> {
+  const server = Server.fromArgs(options);
+  const balancers = balancersFrom(server.settings);
+  for (const settings of server.settings.services) {
+    const service = new HttpProxyService(settings.name, gateway(settings, balancers, server.clock), settings);
+    for (const { host, port } of settings.listen) service.addListener(host, port);
+    server.addService(service);
+  }
+  return server.run();
+}

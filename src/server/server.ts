@@ -1,0 +1,71 @@
+/**
+ * A program's way into Sluice. The same lines run in every process of it: in
+ * the first one `run()` becomes the supervisor, in the forked ones a worker.
+ */
+import './runtime-floor.ts';
+import cluster from 'node:cluster';
+import type { Settings } from '../shared/config/settings.ts';
+import { readBoot } from '../shared/ipc/boot.ts';
+import { monotonicNs, type Clock } from '../shared/time/clock.ts';
+import type { HttpProxyService } from './service.ts';
+import type { SupervisorSide } from './supervisor-side.ts';
+import { loadSync } from './load-sync.ts';
+
+export interface ServerOptions {
+  /** Arguments after the program's name. Default: those of the process. */
+  readonly args?: readonly string[];
+  /** The clock of limits and health, in nanoseconds; tests hold it still. Default: CLOCK_MONOTONIC. */
+  readonly clock?: Clock;
+}
+
+export class Server {
+  /** The checked configuration: the file's, or the defaults without a file. */
+  readonly settings: Settings;
+  /** Top-level keys of the file that are not Sluice's: yours. */
+  readonly configuration: Readonly<Record<string, unknown>>;
+  readonly clock: Clock;
+  readonly #services: HttpProxyService[] = [];
+  readonly #supervisorSide: SupervisorSide | undefined;
+
+  private constructor(clock: Clock, supervisorSide: SupervisorSide | undefined) {
+    const { settings, user } = supervisorSide ?? readBoot();
+    this.settings = settings;
+    this.configuration = user;
+    this.clock = clock;
+    this.#supervisorSide = supervisorSide;
+  }
+
+  /**
+   * Reads the command line (`-c FILE -t --threads N`) and the configuration it
+   * names. With `--help`, `--version`, or something wrong with either, it says
+   * so and ends the process.
+   */
+  static fromArgs({ args, clock = monotonicNs }: ServerOptions = {}): Server {
+    if (cluster.isWorker) return new Server(clock, undefined);
+    // Only in the supervisor: the schema library is slow to load and workers do not need it.
+    const { SupervisorSide } = loadSync<typeof import('./supervisor-side.ts')>('./supervisor-side', import.meta.url);
+    return new Server(clock, SupervisorSide.fromArgs(args ?? process.argv.slice(2)));
+  }
+
+  /**
+   * @throws {Error} a service of that name, or on that address, was added before
+   */
+  addService(service: HttpProxyService): this {
+    for (const other of this.#services) {
+      if (other.name === service.name) throw new Error(`a service named "${service.name}" was added before`);
+    }
+    this.#services.push(service);
+    return this;
+  }
+
+  /**
+   * Runs until the process is told to stop, then ends it: with 0 after an orderly
+   * stop, with 1 and one message if it cannot start. Code after it does not run.
+   */
+  async run(): Promise<never> {
+    if (this.#supervisorSide !== undefined) return this.#supervisorSide.run(this.#services);
+    const { runWorker } = await import('./worker-side.ts');
+    return runWorker(this.#services, this.clock);
+  }
+}
+

@@ -1,0 +1,185 @@
+/** What a program's first process does: read the command line, check, supervise, stop. */
+import { basename } from 'node:path';
+import { connectionDefaults, defaultConfig, loadConfig } from '../shared/config/load.ts';
+import { formatProblem, formatProblems } from '../shared/config/problem.ts';
+import type { Settings } from '../shared/config/settings.ts';
+import { createLog, type Log } from '../shared/log/log.ts';
+import { readArgs, type Options } from '../supervisor/cli/args.ts';
+import { startSupervisor, type Supervisor } from '../supervisor/start.ts';
+import { StartupError } from '../supervisor/startup-error.ts';
+import { allBalancers } from '../worker/balance/load-balancer.ts';
+import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
+import type { HttpProxyService } from './service.ts';
+import { version } from './version.ts';
+
+export class SupervisorSide {
+  readonly settings: Settings;
+  readonly user: Readonly<Record<string, unknown>>;
+  readonly #options: Options;
+  readonly #warnings: readonly string[];
+
+  private constructor(settings: Settings, user: Readonly<Record<string, unknown>>, options: Options, warnings: readonly string[]) {
+    this.settings = settings;
+    this.user = user;
+    this.#options = options;
+    this.#warnings = warnings;
+  }
+
+  /** Ends the process itself where there is nothing to run. */
+  static fromArgs(args: readonly string[]): SupervisorSide {
+    try {
+      const invocation = readArgs(args, programName(), version());
+      if (invocation.kind === 'print') return endWith(0, invocation.text);
+      return SupervisorSide.#load(invocation.options);
+    } catch (thrown) {
+      return endWithError(thrown);
+    }
+  }
+
+  static #load(options: Options): SupervisorSide {
+    const loaded = options.conf === undefined ? defaultConfig(process.env) : loadConfig(options.conf, process.env);
+    if (!loaded.ok) return endWith(1, formatProblems(loaded.problems, loaded.source));
+    const threads = options.threads ?? loaded.settings.threads;
+    const warnings = loaded.warnings.map((problem) => formatProblem(problem, loaded.source));
+    return new SupervisorSide({ ...loaded.settings, threads }, loaded.user, options, warnings);
+  }
+
+  async run(services: readonly HttpProxyService[]): Promise<never> {
+    // Before anything else: without a listener, SIGUSR1 would open Node's debugger.
+    const signals = new Signals();
+    try {
+      this.#checkServices(services);
+      if (this.#options.test) return this.#reportTest();
+      return await this.#supervise(services, signals);
+    } catch (thrown) {
+      return endWithError(thrown);
+    }
+  }
+
+  #checkServices(services: readonly HttpProxyService[]): void {
+    if (services.length === 0) {
+      throw new StartupError('there is no service to run: give a configuration file with services (-c FILE), or add one in your program');
+    }
+    for (const { name, listen } of services) {
+      if (listen.length === 0) throw new StartupError(`service "${name}" has no address to listen on`);
+    }
+  }
+
+  #reportTest(): never {
+    for (const warning of this.#warnings) process.stderr.write(`${warning}\n`);
+    return endWith(0, `${this.#options.conf ?? 'the default configuration'}: ok`);
+  }
+
+  async #supervise(services: readonly HttpProxyService[], signals: Signals): Promise<never> {
+    const { settings } = this;
+    if (settings.working_directory !== undefined) changeDirectory(settings.working_directory);
+    const log = openLog(settings);
+    for (const warning of this.#warnings) log.warn({ conf: this.#options.conf }, warning);
+    const supervisor = await startSupervisor({
+      settings,
+      user: this.user,
+      listen: services.flatMap(({ listen }) => listen),
+      services: services.map(({ name, settings: own }) => ({ name, ...(own ?? connectionDefaults()) })),
+      upstreams: allBalancers().map(({ name, peers }) => ({ name, peers: peers.map(({ peer }) => peer.address) })),
+      limits: limiterSpecs(),
+      log,
+      version: version(),
+    });
+    log.info({ addresses: supervisor.addresses, admin: supervisor.adminAddress, threads: settings.threads }, 'serving');
+    await untilStopped(supervisor, signals, log);
+    log.info({}, 'stopped');
+    log.flush();
+    process.exit(0);
+  }
+}
+
+function openLog({ error_log: path, log: { level } }: Settings): Log {
+  try {
+    return createLog({ level, destination: path ?? 'stderr', name: 'supervisor' });
+  } catch (thrown) {
+    throw new StartupError((thrown as Error).message, { cause: thrown });
+  }
+}
+
+function changeDirectory(path: string): void {
+  try {
+    process.chdir(path);
+  } catch (thrown) {
+    throw new StartupError(`working_directory: ${(thrown as Error).message}`, { cause: thrown });
+  }
+}
+
+type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT' | 'SIGHUP' | 'SIGUSR1';
+
+/** Signals, kept until somebody asks for them: one that comes during the start must not be lost. */
+class Signals {
+  readonly #arrived: Signal[] = [];
+  #wanted: ((signal: Signal) => void) | undefined;
+
+  constructor() {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1'] as const) {
+      process.on(signal, () => this.#received(signal));
+    }
+  }
+
+  next(): Promise<Signal> {
+    const signal = this.#arrived.shift();
+    if (signal !== undefined) return Promise.resolve(signal);
+    return new Promise((resolve) => {
+      this.#wanted = resolve;
+    });
+  }
+
+  #received(signal: Signal): void {
+    const wanted = this.#wanted;
+    this.#wanted = undefined;
+    if (wanted !== undefined) wanted(signal);
+    // A bound on what waits: during a start, more of the same says nothing new.
+    else if (!this.#arrived.includes(signal)) this.#arrived.push(signal);
+  }
+}
+
+/** Returns when nothing runs any more. */
+async function untilStopped(supervisor: Supervisor, signals: Signals, log: Log): Promise<void> {
+  for (;;) {
+    const signal = await signals.next();
+    log.info({ signal }, 'signal received');
+    switch (signal) {
+      case 'SIGINT':
+        return supervisor.stop();
+      case 'SIGTERM':
+        return drainOrStop(supervisor, signals, log);
+      case 'SIGUSR1':
+        supervisor.reopenLogs();
+        break;
+      case 'SIGQUIT':
+      case 'SIGHUP':
+        log.warn({ signal }, 'hand-off and reload are not available in this version; nothing was done');
+    }
+  }
+}
+
+async function drainOrStop(supervisor: Supervisor, signals: Signals, log: Log): Promise<void> {
+  const drained = supervisor.drain().then(() => 'drained' as const);
+  for (;;) {
+    const event = await Promise.race([drained, signals.next()]);
+    if (event === 'drained') return;
+    if (event !== 'SIGINT' && event !== 'SIGTERM') continue;
+    log.warn({ signal: event }, 'second signal: stopping at once');
+    return supervisor.stop();
+  }
+}
+
+function programName(): string {
+  return basename(process.argv[1] ?? 'sluice').replace(/\.[cm]?[jt]s$/, '');
+}
+
+function endWithError(thrown: unknown): never {
+  if (!(thrown instanceof StartupError)) throw thrown;
+  return endWith(1, `${programName()}: ${thrown.message}`);
+}
+
+function endWith(code: number, text: string): never {
+  (code === 0 ? process.stdout : process.stderr).write(`${text}\n`);
+  process.exit(code);
+}

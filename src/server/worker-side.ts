@@ -1,0 +1,141 @@
+/** What a program's forked processes do: take their grants, serve, drain when told to. */
+import cluster from 'node:cluster';
+import { readBoot, type Boot } from '../shared/ipc/boot.ts';
+import { IPC_VERSION, type ToSupervisor, type ToWorker } from '../shared/ipc/messages.ts';
+import { createLog, type Log } from '../shared/log/log.ts';
+import { openLibc } from '../shared/memory/libc.ts';
+import { createSegment, mapSegment, type Segment } from '../shared/memory/segment.ts';
+import type { Clock } from '../shared/time/clock.ts';
+import { startWorker, type Worker, type WorkerService } from '../worker/start.ts';
+import type { HttpProxyService } from './service.ts';
+
+/** A worker whose supervisor is gone serves on so long, for a new one to take over the sockets. */
+const ORPHAN_MS = 30_000;
+
+export async function runWorker(services: readonly HttpProxyService[], clock: Clock): Promise<never> {
+  const boot = readBoot();
+  const log = openLog(boot);
+  ignoreSignals();
+  const told = listenToSupervisor();
+  tell({ kind: 'hello', version: IPC_VERSION });
+  const start = await told.next('start');
+  const worker = await startOrSay(services, boot, start, clock, log);
+  tell({ kind: 'ready', addresses: worker.addresses });
+
+  const { idleMs, graceMs } = await untilDrained(worker, told, log);
+  await worker.drain(idleMs, graceMs);
+  tell({ kind: 'drained' });
+  log.flush();
+  process.exit(0);
+}
+
+type Start = Extract<ToWorker, { kind: 'start' }>;
+
+async function startOrSay(
+  services: readonly HttpProxyService[],
+  boot: Boot,
+  { listeners, metricsRow, slot }: Start,
+  clock: Clock,
+  log: Log,
+): Promise<Worker> {
+  try {
+    return await startWorker({
+      boot,
+      services: services.map((service) => withSettings(service, boot)),
+      segments: mapSegments(boot),
+      listeners,
+      metricsRow,
+      clock,
+      log: log.child({ slot }),
+    });
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    log.error({ err: thrown }, 'worker cannot start');
+    log.flush();
+    // The process must not end before the reason has left.
+    return new Promise(() => process.send!({ kind: 'failed', reason }, undefined, undefined, () => process.exit(1)));
+  }
+}
+
+function withSettings({ name, proxy }: HttpProxyService, boot: Boot): WorkerService {
+  const settings = boot.services.find((service) => service.name === name);
+  if (settings === undefined) {
+    throw new Error(`service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`);
+  }
+  return { name, proxy, settings };
+}
+
+function mapSegments(boot: Boot): ReadonlyMap<string, Segment> {
+  const libc = openLibc();
+  return new Map(
+    boot.segments.map((spec) => {
+      if (spec.fd === undefined) return [spec.name, createSegment(spec, undefined)];
+      if ('unavailable' in libc) throw new Error(`cannot map shared memory: ${libc.unavailable}`);
+      return [spec.name, mapSegment(spec, spec.fd, libc)];
+    }),
+  );
+}
+
+function openLog({ settings }: Boot): Log {
+  return createLog({ level: settings.log.level, destination: settings.error_log ?? 'stderr', name: 'worker' });
+}
+
+/** A terminal sends its signals to every process of the program; only the supervisor acts on them. */
+function ignoreSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
+}
+
+interface Told {
+  next<Kind extends ToWorker['kind']>(...kinds: Kind[]): Promise<Extract<ToWorker, { kind: Kind }>>;
+}
+
+/** Messages in order, kept until they are asked for: some arrive while the worker still starts. */
+function listenToSupervisor(): Told {
+  const arrived: ToWorker[] = [];
+  let wake: (() => void) | undefined;
+  process.on('message', (message: ToWorker) => {
+    arrived.push(message);
+    wake?.();
+  });
+  // Without a supervisor nobody replaces us, but the sockets still bring requests.
+  cluster.worker!.on('disconnect', () => {
+    cluster.worker!.exitedAfterDisconnect = true;
+    setTimeout(() => {
+      arrived.push({ kind: 'drain', idleMs: 0, graceMs: ORPHAN_MS });
+      wake?.();
+    }, ORPHAN_MS);
+  });
+  return {
+    async next<Kind extends ToWorker['kind']>(...kinds: Kind[]) {
+      for (;;) {
+        const at = arrived.findIndex(({ kind }) => kinds.includes(kind as Kind));
+        if (at >= 0) return arrived.splice(at, 1)[0] as Extract<ToWorker, { kind: Kind }>;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+  };
+}
+
+/** Does what the supervisor says until that is to drain. */
+async function untilDrained(worker: Worker, told: Told, log: Log) {
+  for (;;) {
+    const message = await told.next('duty', 'reopen-logs', 'drain');
+    switch (message.kind) {
+      case 'duty':
+        log.debug({ duty: message.duty }, 'duty taken');
+        worker.take(message.duty);
+        break;
+      case 'reopen-logs':
+        worker.reopenLogs();
+        break;
+      case 'drain':
+        return message;
+    }
+  }
+}
+
+function tell(message: ToSupervisor): void {
+  if (process.connected) process.send!(message);
+}

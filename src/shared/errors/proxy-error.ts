@@ -1,0 +1,18 @@
+/** A request failed in one of the ways that `catalog.ts` lists. */
+import { catalog, type ErrorCode, type ErrorFacts } from './catalog.ts';
+
+export class ProxyError extends Error {
+  override readonly name = 'ProxyError';
+  readonly code: ErrorCode;
+
+  /** @param detail only what this case knows: who, and *expected … got …*; for the log, never sent to a client */
+  constructor(code: ErrorCode, detail: string, options?: ErrorOptions) {
+    super(`${code}: ${detail}`, options);
+    this.code = code;
+  }
+
+  /** What follows from the code: side, status, retry verdict, texts for the operator. */
+  get facts(): ErrorFacts {
+    return catalog[this.code];
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What supervisor and workers say to each other over node:cluster's channel.
+ * The version is checked first: after a deployment the two ends may come from
+ * different releases for a moment.
+ */
+export const IPC_VERSION = 1;
+
+/** Work that must be done once per host; one ready worker has each. */
+export type Duty = 'health-probes';
+
+export const duties: readonly Duty[] = ['health-probes'];
+
+/** A listening socket of a service, for one worker. */
+export interface ListenerGrant {
+  readonly service: string;
+  /** As the configuration has it, for logs. */
+  readonly host: string;
+  readonly port: number;
+  /** The supervisor's descriptor number; absent where sockets cannot be made by libc calls. */
+  readonly fd: number | undefined;
+}
+
+export type ToWorker =
+  | {
+      readonly kind: 'start';
+      readonly version: number;
+      readonly slot: number;
+      /** Its row in the metrics table; no other live process writes there. */
+      readonly metricsRow: number;
+      readonly listeners: readonly ListenerGrant[];
+    }
+  | { readonly kind: 'duty'; readonly duty: Duty }
+  | {
+      readonly kind: 'drain';
+      /** Idle connections are left open so long. */
+      readonly idleMs: number;
+      /** Then what is left is cut. */
+      readonly graceMs: number;
+    }
+  | { readonly kind: 'reopen-logs' };
+
+export type ToSupervisor =
+  /** Waits for `start`. */
+  | { readonly kind: 'hello'; readonly version: number }
+  /** Accepts connections on all its listeners, which really have these addresses. */
+  | { readonly kind: 'ready'; readonly addresses: readonly BoundAddress[] }
+  /** Cannot start; the process ends. */
+  | { readonly kind: 'failed'; readonly reason: string }
+  /** The last connection has ended. */
+  | { readonly kind: 'drained' };
+
+export interface BoundAddress {
+  readonly service: string;
+  readonly host: string;
+  readonly port: number;
+}

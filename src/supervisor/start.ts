@@ -1,0 +1,174 @@
+/** Builds the supervisor from its parts. No other file knows them all, so start reading here. */
+import { closeSync } from 'node:fs';
+import type { Settings } from '../shared/config/settings.ts';
+import { writeBoot, type Boot, type BootService, type SegmentGrant } from '../shared/ipc/boot.ts';
+import type { BoundAddress } from '../shared/ipc/messages.ts';
+import type { Log } from '../shared/log/log.ts';
+import { openLibc, type Libc } from '../shared/memory/libc.ts';
+import { MetricsTable } from '../shared/memory/metrics-table.ts';
+import { PeerTable } from '../shared/memory/peer-table.ts';
+import { createSegment, type Segment, type SegmentSpec } from '../shared/memory/segment.ts';
+import { METRICS_SEGMENT, metricsRows, PEERS_SEGMENT, standardSegments } from '../shared/memory/segments.ts';
+import { limitEvictions } from '../shared/memory/limit-table.ts';
+import { MetricsLayout } from '../shared/metrics/layout.ts';
+import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
+import { MetricsPage } from './admin/metrics-page.ts';
+import { ListeningSockets, type ListenAddress } from './listeners/sockets.ts';
+import { removePidFile, writePidFile } from './pid-file.ts';
+import { dropPrivileges } from './privileges.ts';
+import { StartupError } from './startup-error.ts';
+import { Fleet } from './workers/fleet.ts';
+
+export interface SupervisorParts {
+  readonly settings: Settings;
+  readonly user: Readonly<Record<string, unknown>>;
+  readonly listen: readonly ListenAddress[];
+  readonly services: readonly BootService[];
+  readonly upstreams: readonly { readonly name: string; readonly peers: readonly string[] }[];
+  /** What the program's limiters need. */
+  readonly limits: readonly SegmentSpec[];
+  readonly log: Log;
+  readonly version: string;
+}
+
+export interface Supervisor {
+  readonly addresses: readonly BoundAddress[];
+  readonly adminAddress: { readonly host: string; readonly port: number } | undefined;
+  readonly fleet: Fleet;
+  reopenLogs(): void;
+  /** Lets requests finish, then lets everything go. */
+  drain(): Promise<void>;
+  /** Ends everything now. */
+  stop(): Promise<void>;
+}
+
+/** Idle connections of a stopping server: long enough for a request that is already on its way. */
+const STOP_IDLE_MS = 500;
+
+/** @throws {StartupError} something that only the operator can change; nothing is left half started */
+export async function startSupervisor(parts: SupervisorParts): Promise<Supervisor> {
+  const { settings, log } = parts;
+  const closers: (() => unknown)[] = [];
+  const closeAll = async () => {
+    for (const close of closers.reverse()) await close();
+    closers.length = 0;
+  };
+  try {
+    return await build(parts, closers, closeAll);
+  } catch (thrown) {
+    await closeAll();
+    log.flush();
+    if (thrown instanceof StartupError || !(thrown instanceof Error)) throw thrown;
+    throw new StartupError(`cannot start: ${thrown.message}`, { cause: thrown });
+  }
+
+  async function build(
+    { listen, services, upstreams, limits, user, version }: SupervisorParts,
+    closers: (() => unknown)[],
+    closeAll: () => Promise<void>,
+  ): Promise<Supervisor> {
+    const { threads } = settings;
+    const libc = libcOrWarn(log);
+    const sockets = libc && ListeningSockets.open(libc, listen, threads);
+    if (sockets !== undefined) closers.push(() => sockets.close());
+    if (settings.pid_file !== undefined) {
+      const path = settings.pid_file;
+      writePidFile(path);
+      closers.push(() => removePidFile(path));
+    }
+
+    const layout = new MetricsLayout({ services: services.map(({ name }) => name), upstreams: upstreams.map(({ name }) => name) });
+    const segments = [...standardSegments(layout.slots, threads), ...limits].map((spec) => createSegment(spec, libc));
+    const find = (name: string) => segments.find((segment) => segment.name === name)!;
+    const metrics = new MetricsTable(find(METRICS_SEGMENT), metricsRows(threads), layout.slots);
+    const peers = new PeerTable(find(PEERS_SEGMENT));
+    // Rows are claimed here, before any worker runs, so that a full table stops the start and not a worker.
+    const peerRows = upstreams.flatMap(({ name, peers: addresses }) =>
+      addresses.map((peer) => ({ upstream: name, peer, row: peers.row(name, peer) })),
+    );
+
+    const boot: Boot = { settings, user, services, upstreams: upstreams.map(({ name }) => name), segments: grants(segments) };
+    const bootFd = writeBoot(boot);
+    closers.push(() => closeSync(bootFd));
+    const fleet = new Fleet({
+      slots: threads,
+      inherit: [bootFd, ...segments.flatMap(({ fd }) => (fd === undefined ? [] : [fd]))],
+      metrics,
+      grant: (slot) => sockets?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
+      log,
+    });
+    const page = new MetricsPage({
+      layout,
+      table: metrics,
+      workers: () => fleet.slots.map(({ number, state, metricsRow }) => ({ slot: number, row: metricsRow, state })),
+      restarts: () => fleet.restarts,
+      peers: () => peerRows.map(({ upstream, peer, row }) => ({ upstream, peer, healthy: peers.verdict(row) !== 'ill' })),
+      limits: () => limits.map(({ name }) => ({ name, evictions: limitEvictions(find(name)) })),
+      shared: libc !== undefined,
+      version,
+    });
+    const admin = await openAdmin(settings, page, fleet, version);
+    if (admin !== undefined) closers.push(() => admin.close());
+    dropPrivileges(settings.user, settings.group);
+    closers.push(() => fleet.kill());
+    const addresses = await fleet.start();
+
+    return {
+      addresses,
+      adminAddress: admin?.address,
+      fleet,
+      reopenLogs() {
+        log.reopen();
+        fleet.reopenLogs();
+      },
+      async drain() {
+        const graceMs = settings.grace_period_seconds * 1000;
+        const lateMs = settings.graceful_shutdown_timeout_seconds * 1000;
+        const tooLate = setTimeout(() => void fleet.kill(), graceMs + lateMs);
+        await fleet.drain(Math.min(STOP_IDLE_MS, graceMs), graceMs);
+        clearTimeout(tooLate);
+        await closeAll();
+      },
+      stop: closeAll,
+    };
+  }
+}
+
+function libcOrWarn(log: Log): Libc | undefined {
+  const libc = openLibc();
+  if (!('unavailable' in libc)) return libc;
+  log.warn({ reason: libc.unavailable }, 'no shared memory: limits, health and figures are kept per worker');
+  return undefined;
+}
+
+function grants(segments: readonly Segment[]): SegmentGrant[] {
+  let next = FIRST_SEGMENT_FD;
+  return segments.map(({ name, layout, size, fd }) => ({
+    name,
+    layout,
+    size,
+    fd: fd === undefined ? undefined : next++,
+  }));
+}
+
+/** In a worker; the boot file comes just before. */
+const FIRST_SEGMENT_FD = 5;
+
+async function openAdmin(
+  { admin }: Settings,
+  page: MetricsPage,
+  fleet: Fleet,
+  version: string,
+): Promise<AdminServer | undefined> {
+  if (admin === undefined) return undefined;
+  try {
+    return await startAdminServer({
+      listen: admin.listen,
+      metrics: () => page.text(),
+      readiness: () => (fleet.slots.some(({ state }) => state === 'ready') ? undefined : 'no worker is ready'),
+      status: () => ({ version, pid: process.pid, workers: fleet.slots, restarts: fleet.restarts }),
+    });
+  } catch (thrown) {
+    throw new StartupError((thrown as Error).message, { cause: thrown });
+  }
+}

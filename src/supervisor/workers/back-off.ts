@@ -1,0 +1,24 @@
+/** How long to wait before a dead worker is replaced. Pure. */
+
+/** A worker that lived at least this long was well: its end says nothing about the next one. */
+const YOUNG_MS = 5_000;
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 10_000;
+
+export interface DeathRecord {
+  /** Young deaths in a row. */
+  readonly youngDeaths: number;
+  readonly waitMs: number;
+}
+
+/**
+ * The first young death is replaced at once too, since a request may have
+ * killed it; from the second one on the wait doubles, so that a program that
+ * cannot run does not burn the machine.
+ */
+export function afterDeath(youngDeathsBefore: number, livedMs: number): DeathRecord {
+  if (livedMs >= YOUNG_MS) return { youngDeaths: 0, waitMs: 0 };
+  const youngDeaths = youngDeathsBefore + 1;
+  if (youngDeaths === 1) return { youngDeaths, waitMs: 0 };
+  return { youngDeaths, waitMs: Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (youngDeaths - 2)) };
+}

@@ -1,0 +1,420 @@
+/**
+ * A client's HTTP/1 connection: reads requests one after the other, gives each
+ * as an `Exchange` to the proxy, and decides what becomes of the connection
+ * after the answer.
+ *
+ *   Head        → Body        a head with a body was read
+ *               → Answering   a head without a body was read
+ *   Body        → Answering   the body was read
+ *               → Discarding  the answer is complete, the rest of the body is not wanted
+ *   Answering   → Head        the answer is complete; pipelined bytes are read next
+ *   Discarding  → Head        the rest was short enough
+ *   any         → Lingering   the connection closes: what still arrives is thrown away,
+ *                             or the reset it would cause could destroy our answer
+ *   any         → Closed
+ *
+ * Only one request is given to the proxy at a time. A client that pipelines
+ * waits in the kernel's buffer, which bounds what it can make us hold.
+ */
+import { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { Expiring } from '../../shared/time/deadlines.ts';
+import type { BodyReceiver } from '../http/body.ts';
+import type { ClientAddress } from '../http/exchange.ts';
+import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
+import { RequestHeadParser } from '../protocol/http1/request-head.ts';
+import { Malformed } from '../protocol/malformed.ts';
+import type { Transport, TransportOwner } from '../transport/transport.ts';
+import { Http1Exchange, refusalText } from './http1-exchange.ts';
+import type { DownstreamOptions } from './settings.ts';
+
+const Reading = {
+  Head: 0,
+  Body: 1,
+  Answering: 2,
+  Discarding: 3,
+  Lingering: 4,
+  Closed: 5,
+} as const;
+type Reading = (typeof Reading)[keyof typeof Reading];
+
+/** Of a body that nobody wants, this much is read to keep the connection; a longer rest closes it. */
+const MAX_DISCARDED_BYTES = 256 * 1024;
+
+/** How long a closing connection waits for the client to close first. */
+const LINGER_MS = 1_000;
+
+const LF = 0x0a;
+const NEVER = Number.POSITIVE_INFINITY;
+
+export class Http1Connection implements TransportOwner, Expiring {
+  deadlineAt: number;
+  readonly client: ClientAddress;
+  readonly #transport: Transport;
+  readonly #options: DownstreamOptions;
+  readonly #onClosed: () => void;
+  readonly #parser: RequestHeadParser;
+  readonly #decoder: BodyDecoder;
+  #reading: Reading = Reading.Head;
+  #exchange: Http1Exchange | undefined;
+  /** Takes the body of the current request; `undefined` until the proxy starts it. */
+  #receiver: BodyReceiver | undefined;
+  /** Bytes that were read but cannot be used yet: part of a head, or what follows the current request. */
+  #held: Buffer | undefined;
+  #discarded = 0;
+  #draining = false;
+  #consuming = false;
+  #ended = false;
+  #headStarted = false;
+  #writeBlocked = false;
+  /** Set while an answer is complete but not yet taken by the client. */
+  #keepAliveAfterDrain: boolean | undefined;
+
+  constructor(
+    transport: Transport,
+    options: DownstreamOptions,
+    onClosed: () => void,
+  ) {
+    this.#transport = transport;
+    this.#options = options;
+    this.#onClosed = onClosed;
+    this.client = { address: transport.remoteAddress, port: transport.remotePort };
+    this.#parser = new RequestHeadParser(options.headLimits);
+    this.#decoder = new BodyDecoder({ kind: 'none' }, this);
+    this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
+    options.deadlines.add(this);
+  }
+
+  /** A request is being read or answered. */
+  get busy(): boolean {
+    return this.#exchange !== undefined || this.#held !== undefined;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /**
+   * The next answer will be the last. An idle connection is left open for
+   * `idleMs`, since its next request may already be on its way.
+   */
+  drain(idleMs: number): void {
+    this.#draining = true;
+    if (this.busy || this.#reading !== Reading.Head) return;
+    this.deadlineAt = Math.min(this.deadlineAt, this.#options.deadlines.now + idleMs);
+  }
+
+  /** Closes at once, whatever is going on. */
+  destroy(): void {
+    this.#transport.destroy();
+  }
+
+  // ── what arrives ──────────────────────────────────────────────────────────
+
+  onBytes(bytes: Buffer, from: number, end: number): void {
+    if (this.#reading >= Reading.Lingering) return;
+    if (this.#held === undefined) return this.#consume(bytes, from, end);
+
+    const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
+    const mayComplete =
+      this.#reading !== Reading.Head ||
+      all.length > this.#options.headLimits.maxTargetBytes ||
+      bytes.subarray(from, end).includes(LF);
+    // A head is parsed anew from its start, so only when a line was completed: else a
+    // client that sends byte by byte would make us do quadratic work.
+    if (!mayComplete) {
+      this.#held = all;
+      return;
+    }
+    this.#held = undefined;
+    this.#consume(all, 0, all.length);
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    switch (this.#reading) {
+      case Reading.Head:
+      case Reading.Discarding:
+      case Reading.Lingering:
+        return this.#transport.destroy();
+      case Reading.Body:
+        return this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
+      case Reading.Answering:
+      case Reading.Closed:
+        return; // a client may close its half and still wait for the answer
+    }
+  }
+
+  onWritable(): void {
+    this.#writeBlocked = false;
+    if (this.#keepAliveAfterDrain !== undefined) return this.#afterAnswer(this.#keepAliveAfterDrain);
+    if (this.#exchange === undefined) return;
+    this.deadlineAt = this.#reading === Reading.Body ? this.#bodyDeadline() : NEVER;
+    this.#exchange.onDrain?.();
+  }
+
+  onClosed(): void {
+    this.#reading = Reading.Closed;
+    this.#options.deadlines.remove(this);
+    this.#held = undefined;
+    const error = new ProxyError(
+      'downstream/closed',
+      `${this.client.address} closed before its answer was complete`,
+    );
+    const receiver = this.#receiver;
+    const exchange = this.#exchange;
+    this.#receiver = undefined;
+    this.#exchange = undefined;
+    this.#onClosed();
+    receiver?.onError(error);
+    exchange?.connectionClosed(error);
+  }
+
+  onDeadline(): void {
+    if (this.#writeBlocked) {
+      const { address } = this.client;
+      this.#exchange?.connectionClosed(
+        new ProxyError('downstream/write-timeout', `${address} did not read for ${this.#options.timeouts.responseWriteMs} ms`),
+      );
+      return this.#transport.reset();
+    }
+    switch (this.#reading) {
+      case Reading.Head:
+        if (this.#held === undefined) return this.#close();
+        return this.#refuse(new ProxyError('downstream/request-timeout', 'the head was not complete in time'));
+      case Reading.Body:
+        return this.#bodyFailed('downstream/request-timeout', 'the body paused for too long');
+      case Reading.Answering:
+        return;
+      case Reading.Discarding:
+      case Reading.Lingering:
+      case Reading.Closed:
+        return this.#transport.destroy();
+    }
+  }
+
+  // ── reading requests ──────────────────────────────────────────────────────
+
+  #consume(bytes: Buffer, from: number, end: number): void {
+    this.#consuming = true;
+    try {
+      this.#consumeAll(bytes, from, end);
+    } catch (thrown) {
+      if (!(thrown instanceof Malformed)) throw thrown;
+      this.#malformed(thrown);
+    } finally {
+      this.#consuming = false;
+    }
+  }
+
+  #consumeAll(bytes: Buffer, start: number, end: number): void {
+    let from = start;
+    while (from < end) {
+      switch (this.#reading) {
+        case Reading.Head: {
+          const next = this.#parser.parse(bytes, from, end);
+          if (next < 0) return this.#holdHead(bytes, from, end);
+          from = next;
+          this.#begin();
+          break;
+        }
+        case Reading.Body:
+          if (this.#receiver === undefined) return this.#hold(bytes, from, end);
+          from = this.#decoder.decode(bytes, from, end);
+          this.#bodyProgressed();
+          break;
+        case Reading.Discarding:
+          from = this.#discard(bytes, from, end);
+          break;
+        case Reading.Answering:
+          return this.#hold(bytes, from, end);
+        case Reading.Lingering:
+        case Reading.Closed:
+          return;
+      }
+    }
+  }
+
+  #holdHead(bytes: Buffer, from: number, end: number): void {
+    // The first byte of a head starts its time; further bytes must not extend it.
+    if (!this.#headStarted) {
+      this.#headStarted = true;
+      this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestHeadMs;
+    }
+    this.#held = Buffer.from(bytes.subarray(from, end));
+  }
+
+  /** Keeps the bytes for later and stops reading: the kernel's buffer is the queue. */
+  #hold(bytes: Buffer, from: number, end: number): void {
+    this.#held = Buffer.from(bytes.subarray(from, end));
+    this.#transport.pause();
+  }
+
+  #begin(): void {
+    const parsed = this.#parser.take();
+    this.#headStarted = false;
+    this.#receiver = undefined;
+    if (parsed.framing.kind === 'none') {
+      this.#reading = Reading.Answering;
+      this.deadlineAt = NEVER;
+    } else {
+      this.#reading = Reading.Body;
+      this.#decoder.reset(parsed.framing);
+      this.deadlineAt = this.#bodyDeadline();
+    }
+    const exchange = new Http1Exchange(this, this.#transport, parsed);
+    this.#exchange = exchange;
+    this.#options.handle(exchange);
+  }
+
+  #bodyDeadline(): number {
+    // While nobody takes the body it is not the client who is slow.
+    if (this.#receiver === undefined) return NEVER;
+    return this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
+  }
+
+  #bodyProgressed(): void {
+    if (this.#reading !== Reading.Body) return;
+    const receiver = this.#receiver;
+    if (!this.#decoder.done) {
+      this.deadlineAt = this.#bodyDeadline();
+      receiver?.onIdle();
+      return;
+    }
+    this.#reading = Reading.Answering;
+    this.deadlineAt = NEVER;
+    this.#receiver = undefined;
+    receiver?.onEnd(this.#decoder.trailers);
+  }
+
+  /** Body bytes from the decoder. */
+  onData(bytes: Buffer, from: number, end: number): void {
+    if (this.#reading === Reading.Discarding) return;
+    if (this.#exchange !== undefined) this.#exchange.bytesReceived += end - from;
+    this.#receiver?.onData(bytes, from, end);
+  }
+
+  #discard(bytes: Buffer, from: number, end: number): number {
+    const next = this.#decoder.decode(bytes, from, end);
+    this.#discarded += next - from;
+    if (this.#decoder.done) this.#nextRequest();
+    else if (this.#discarded > MAX_DISCARDED_BYTES) this.#close();
+    return next;
+  }
+
+  // ── for the exchange ──────────────────────────────────────────────────────
+
+  startBody(receiver: BodyReceiver): void {
+    this.#receiver = receiver;
+    this.deadlineAt = this.#bodyDeadline();
+    this.#readHeld();
+  }
+
+  pauseBody(): void {
+    // The client cannot send while we do not read, so its time stops.
+    this.deadlineAt = NEVER;
+    this.#transport.pause();
+  }
+
+  resumeBody(): void {
+    if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
+    this.#transport.resume();
+  }
+
+  /** The proxy does not want the rest of the body; what happens to it is decided after the answer. */
+  discardBody(): void {
+    this.#receiver = undefined;
+  }
+
+  /** Whether the connection could carry another request after an answer that starts now. */
+  mayKeepAlive(): boolean {
+    if (this.#draining || this.#ended || this.#reading >= Reading.Lingering) return false;
+    if (this.#reading !== Reading.Body) return true;
+    const { length = 0, bytesReceived = 0 } = this.#exchange ?? {};
+    return length - bytesReceived <= MAX_DISCARDED_BYTES;
+  }
+
+  writeWasBlocked(): void {
+    this.#writeBlocked = true;
+    this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.responseWriteMs;
+  }
+
+  /** The answer is complete. */
+  exchangeEnded(keepAlive: boolean): void {
+    this.#exchange = undefined;
+    this.#receiver = undefined;
+    // Until the client has taken this answer it gets no other: else one that pipelines
+    // requests and never reads could fill our memory with answers.
+    if (this.#writeBlocked) this.#keepAliveAfterDrain = keepAlive;
+    else this.#afterAnswer(keepAlive);
+  }
+
+  #afterAnswer(keepAlive: boolean): void {
+    this.#keepAliveAfterDrain = undefined;
+    if (!keepAlive || this.#ended) return this.#close();
+    if (this.#reading === Reading.Body) {
+      this.#reading = Reading.Discarding;
+      this.#discarded = 0;
+      this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
+      return this.#readHeld();
+    }
+    this.#nextRequest();
+    this.#readHeld();
+  }
+
+  #nextRequest(): void {
+    this.#reading = Reading.Head;
+    const { deadlines, timeouts } = this.#options;
+    this.deadlineAt = deadlines.now + (this.#draining ? LINGER_MS : timeouts.keepAliveMs);
+  }
+
+  /** Goes on with bytes that had to wait, unless the loop that held them is still running. */
+  #readHeld(): void {
+    if (this.#consuming) return;
+    const held = this.#held;
+    this.#held = undefined;
+    if (held !== undefined) {
+      this.#transport.resume();
+      this.#consume(held, 0, held.length);
+    }
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────
+
+  #malformed(malformed: Malformed): void {
+    const error = new ProxyError(`downstream/${malformed.code}`, malformed.message, { cause: malformed });
+    if (this.#reading === Reading.Body) return this.#bodyBroke(error);
+    if (this.#reading === Reading.Discarding) return this.#close();
+    this.#refuse(error);
+  }
+
+  #bodyFailed(code: 'downstream/closed' | 'downstream/request-timeout', detail: string): void {
+    this.#bodyBroke(new ProxyError(code, `${this.client.address}: ${detail}`));
+  }
+
+  /** The rest of the body will never come; the proxy answers if it still can, and the connection ends. */
+  #bodyBroke(error: ProxyError): void {
+    this.#ended = true;
+    this.#reading = Reading.Answering;
+    this.deadlineAt = NEVER;
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    if (receiver !== undefined) receiver.onError(error);
+    else this.#exchange?.connectionClosed(error);
+  }
+
+  /** Answers a request that never became an exchange, and closes. */
+  #refuse(error: ProxyError): void {
+    this.#options.onRefused(error, error.facts.status, this.client);
+    this.#transport.writeText(refusalText(error.facts.status));
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#reading >= Reading.Lingering) return;
+    this.#reading = Reading.Lingering;
+    this.#held = undefined;
+    this.deadlineAt = this.#options.deadlines.now + LINGER_MS;
+    this.#transport.end();
+    this.#transport.resume();
+  }
+}

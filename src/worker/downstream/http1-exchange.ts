@@ -1,0 +1,211 @@
+/**
+ * One request on an HTTP/1 connection and the answer to it. It writes head and
+ * first body bytes together: two writes per answer cost 9 µs more than one.
+ */
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
+import type { AnswerBody, ClientAddress, Exchange } from '../http/exchange.ts';
+import type { Headers } from '../http/headers.ts';
+import type { RequestHead, ResponseHead } from '../http/message.ts';
+import { hasNoBody } from '../http/status.ts';
+import { chunkHead, lastChunk, reasonOf, responseHeadText } from '../protocol/http1/encode.ts';
+import type { ParsedRequest } from '../protocol/http1/request-head.ts';
+import { SMALL_WRITE, type Transport } from '../transport/transport.ts';
+import type { Http1Connection } from './http1-connection.ts';
+
+export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
+  readonly request: RequestHead;
+  readonly scheme = 'http';
+  readonly length: number | undefined;
+  bytesReceived = 0;
+  bytesSent = 0;
+  headSent = false;
+  aborted: ProxyError | undefined;
+  onAborted: ((error: ProxyError) => void) | undefined;
+  onDrain: (() => void) | undefined;
+  readonly #connection: Http1Connection;
+  readonly #transport: Transport;
+  readonly #hasBody: boolean;
+  #keepAlive: boolean;
+  #chunked = false;
+  /** Body bytes that the head promised and that are still to come; `undefined` without such a promise. */
+  #owed: number | undefined;
+  /** Text that was not yet given to the kernel: the head, small body pieces, chunk framing. */
+  #unsent = '';
+  #finished = false;
+
+  constructor(connection: Http1Connection, transport: Transport, parsed: ParsedRequest) {
+    this.#connection = connection;
+    this.#transport = transport;
+    this.request = parsed.head;
+    this.#keepAlive = parsed.keepAlive;
+    this.#hasBody = parsed.framing.kind !== 'none';
+    this.length = parsed.framing.kind === 'length' ? parsed.framing.length : undefined;
+  }
+
+  get client(): ClientAddress {
+    return this.#connection.client;
+  }
+
+  get requestBody(): IncomingBody | undefined {
+    return this.#hasBody ? this : undefined;
+  }
+
+  // ── the request's body ────────────────────────────────────────────────────
+
+  start(receiver: BodyReceiver): void {
+    this.#connection.startBody(receiver);
+  }
+
+  pause(): void {
+    if (!this.#finished) this.#connection.pauseBody();
+  }
+
+  resume(): void {
+    if (!this.#finished) this.#connection.resumeBody();
+  }
+
+  discard(): void {
+    if (!this.#finished) this.#connection.discardBody();
+  }
+
+  // ── the answer ────────────────────────────────────────────────────────────
+
+  sendInterim(head: ResponseHead): void {
+    // RFC 9110 §15.2: a client of HTTP/1.0 does not know them.
+    if (this.headSent || this.#finished || this.request.version === '1.0') return;
+    this.#transport.writeText(responseHeadText(head, ''));
+  }
+
+  sendHead(head: ResponseHead, body: 'none'): undefined;
+  sendHead(head: ResponseHead, body: number | 'unknown'): OutgoingBody;
+  sendHead(head: ResponseHead, body: AnswerBody): OutgoingBody | undefined {
+    if (this.headSent) throw new Error('a final response head was sent already');
+    this.headSent = true;
+    if (this.#finished) return body === 'none' ? undefined : IGNORED;
+    const framing = this.#frame(head, body);
+    if (!this.#connection.mayKeepAlive()) this.#keepAlive = false;
+    this.#unsent = responseHeadText(head, framing + this.#connectionField());
+    if (body !== 'none' && this.#hasAnswerBody(head)) return this;
+
+    this.#finish();
+    return body === 'none' ? undefined : IGNORED;
+  }
+
+  /** Makes the framing fields agree with the body that will follow (RFC 9112 §6). */
+  #frame(head: ResponseHead, body: AnswerBody): string {
+    if (body === 'none') {
+      if (head.status < 200 || head.status === 204) head.headers.delete('content-length');
+      return '';
+    }
+    if (body === 'unknown') {
+      head.headers.delete('content-length');
+      if (!this.#hasAnswerBody(head)) return '';
+      this.#chunked = this.request.version === '1.1';
+      if (!this.#chunked) this.#keepAlive = false;
+      return this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
+    }
+    this.#owed = body;
+    const declared = head.headers.get('content-length');
+    if (declared === undefined) return `Content-Length: ${body}\r\n`;
+    if (declared !== String(body)) head.headers.set('content-length', String(body));
+    return '';
+  }
+
+  #hasAnswerBody(head: ResponseHead): boolean {
+    return this.request.method !== 'HEAD' && !hasNoBody(head.status);
+  }
+
+  #connectionField(): string {
+    if (!this.#keepAlive) return 'Connection: close\r\n';
+    return this.request.version === '1.0' ? 'Connection: keep-alive\r\n' : '';
+  }
+
+  write(bytes: Buffer, from: number, end: number): boolean {
+    const length = end - from;
+    if (this.#finished || length === 0) return true;
+    this.#countAgainstPromise(length);
+    this.bytesSent += length;
+    if (this.#chunked) this.#unsent += chunkHead(length);
+    if (this.#unsent.length + length <= SMALL_WRITE) {
+      this.#unsent += bytes.latin1Slice(from, end);
+      if (this.#chunked) this.#unsent += '\r\n';
+      return true;
+    }
+    return this.#writeLarge(bytes, from, end);
+  }
+
+  /** Beyond its promise a body would be taken for the next answer by the client. */
+  #countAgainstPromise(length: number): void {
+    if (this.#owed === undefined) return;
+    if (length > this.#owed) throw new Error(`the answer has more than its Content-Length of body bytes`);
+    this.#owed -= length;
+  }
+
+  #writeLarge(bytes: Buffer, from: number, end: number): boolean {
+    this.#transport.cork();
+    if (this.#unsent.length > 0) this.#transport.writeText(this.#unsent);
+    this.#unsent = this.#chunked ? '\r\n' : '';
+    const roomLeft = this.#transport.writeBytes(bytes, from, end);
+    this.#transport.uncork();
+    if (!roomLeft) this.#connection.writeWasBlocked();
+    return roomLeft;
+  }
+
+  flush(): void {
+    if (this.#unsent.length === 0 || this.#finished) return;
+    const text = this.#unsent;
+    this.#unsent = '';
+    if (!this.#transport.writeText(text)) this.#connection.writeWasBlocked();
+  }
+
+  end(trailers: Headers | undefined): void {
+    if (this.#finished) return;
+    if (this.#owed !== undefined && this.#owed > 0) return this.abort();
+    if (this.#chunked) this.#unsent += lastChunk(trailers);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.flush();
+    this.#finished = true;
+    this.onAborted = undefined;
+    this.#connection.exchangeEnded(this.#keepAlive);
+  }
+
+  abort(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.onAborted = undefined;
+    // A reset, not a FIN: a body that ends with the connection would look complete after a FIN.
+    this.#transport.reset();
+  }
+
+  /** From the connection: the client is gone, or as good as gone. */
+  connectionClosed(error: ProxyError): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.aborted = error;
+    const { onAborted } = this;
+    this.onAborted = undefined;
+    onAborted?.(error);
+  }
+}
+
+/** Takes the body of an answer that must not have one, such as the one to a HEAD. */
+const IGNORED: OutgoingBody = {
+  onDrain: undefined,
+  write: () => true,
+  flush() {},
+  end() {},
+  abort() {},
+};
+
+/** The whole answer to a request that could not be read. The details are in the log, not here. */
+export function refusalText(status: number): string {
+  const body = `${status} ${reasonOf(status)}\n`;
+  return (
+    `HTTP/1.1 ${status} ${reasonOf(status)}\r\nDate: ${new Date().toUTCString()}\r\n` +
+    `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
+  );
+}

@@ -1,0 +1,75 @@
+/** A listening address of a service in this worker, and the connections it has accepted. */
+import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
+import { accept, type Acceptor, type ListenTarget } from './accept.ts';
+import { Http1Connection } from './http1-connection.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { DownstreamOptions } from './settings.ts';
+
+export class Listener {
+  readonly #connections = new Set<Http1Connection>();
+  readonly #options: DownstreamOptions;
+  readonly #figures: ServiceRecorder;
+  #acceptor: Acceptor | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  private constructor(options: DownstreamOptions, figures: ServiceRecorder) {
+    this.#options = options;
+    this.#figures = figures;
+  }
+
+  /** @throws {Error} the address cannot be listened on */
+  static async open(
+    target: ListenTarget,
+    options: DownstreamOptions,
+    figures: ServiceRecorder,
+    onError: (error: Error) => void,
+  ): Promise<Listener> {
+    const listener = new Listener(options, figures);
+    listener.#acceptor = await accept(target, (transport) => listener.#admit(transport), onError);
+    return listener;
+  }
+
+  #admit(transport: Transport): Http1Connection {
+    const connection = new Http1Connection(transport, this.#options, () => this.#forget(connection));
+    this.#connections.add(connection);
+    this.#figures.connectionOpened();
+    return connection;
+  }
+
+  #forget(connection: Http1Connection): void {
+    this.#connections.delete(connection);
+    this.#figures.connectionClosed();
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    return this.#acceptor!.address;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Accepts no more. */
+  stopAccepting(): void {
+    this.#acceptor!.close();
+  }
+
+  /**
+   * Lets every connection finish its request, and idle ones live for `idleMs`.
+   *
+   * @returns resolves when the last connection has ended; `cut` makes that happen
+   */
+  drain(idleMs: number): Promise<void> {
+    for (const connection of this.#connections) connection.drain(idleMs);
+    if (this.#connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+    });
+  }
+
+  /** Closes what is left, in the middle of whatever it does. */
+  cut(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+}

@@ -1,0 +1,26 @@
+/** What a listener of a service needs to know about its clients' connections. */
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { Deadlines } from '../../shared/time/deadlines.ts';
+import type { ClientAddress, Exchange } from '../http/exchange.ts';
+import type { HeadLimits } from '../protocol/http1/request-head.ts';
+
+export interface DownstreamTimeouts {
+  /** From the first byte of a request, or from accept, to the end of its head. */
+  readonly requestHeadMs: number;
+  /** Between two reads of a request body. */
+  readonly requestBodyMs: number;
+  /** For the client to take what was written. */
+  readonly responseWriteMs: number;
+  /** Between two requests. */
+  readonly keepAliveMs: number;
+}
+
+export interface DownstreamOptions {
+  readonly deadlines: Deadlines;
+  readonly headLimits: HeadLimits;
+  readonly timeouts: DownstreamTimeouts;
+  /** Takes over from here; the exchange must be answered or aborted, whatever happens. */
+  readonly handle: (exchange: Exchange) => void;
+  /** A request that could not even be read was answered with `status`; 0 if nobody was there to answer. */
+  readonly onRefused: (error: ProxyError, status: number, client: ClientAddress) => void;
+}

@@ -1,0 +1,153 @@
+/**
+ * The gateway that a configuration file describes, as an ordinary `ProxyHttp`:
+ * it uses nothing that a program of yours could not use.
+ */
+import type { RouteSettings, ServiceSettings, Settings } from '../../shared/config/settings.ts';
+import type { Clock } from '../../shared/time/clock.ts';
+import { TcpHealthCheck } from '../balance/health-check.ts';
+import { LoadBalancer } from '../balance/load-balancer.ts';
+import { random, roundRobin } from '../balance/selection.ts';
+import { RateLimiter } from '../limits/rate-limiter.ts';
+import { Answer } from '../proxy/answer.ts';
+import type { ProxyHttp, RequestOutcome } from '../proxy/proxy-http.ts';
+import { Router } from '../router/router.ts';
+import { apiKey } from './api-key.ts';
+import { runRequestFilters, runResponseFilters, runUpstreamRequestFilters } from './compose.ts';
+import { inOrder, type Filter } from './filter.ts';
+import { requestHeaders, responseHeaders } from './header-edits.ts';
+import { rateLimit } from './rate-limit.ts';
+
+/** What one request carries: the route it took. */
+export interface GatewayContext {
+  route: Route | undefined;
+}
+
+interface Route {
+  readonly filters: readonly Filter[];
+  readonly target: { readonly kind: 'upstream'; readonly balancer: LoadBalancer } | RespondTarget;
+}
+
+interface RespondTarget {
+  readonly kind: 'respond';
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | undefined;
+}
+
+export type Balancers = ReadonlyMap<string, LoadBalancer>;
+
+export function balancersFrom(settings: Settings): Balancers {
+  const balancers = new Map<string, LoadBalancer>();
+  for (const [name, upstream] of Object.entries(settings.upstreams)) {
+    const { health_check: health, pool } = upstream;
+    const peers = upstream.peers.map(({ host, port, weight }) => ({
+      address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+      weight,
+    }));
+    const balancer = new LoadBalancer(peers, {
+      name,
+      selection: upstream.balance === 'random' ? random() : roundRobin(),
+      ...(health !== undefined && {
+        healthCheck: new TcpHealthCheck({
+          timeoutMs: health.timeout,
+          consecutiveSuccess: health.consecutive_success,
+          consecutiveFailure: health.consecutive_failure,
+        }),
+        healthCheckFrequencyMs: health.interval,
+      }),
+      peerOptions: {
+        connectTimeoutMs: upstream.connect_timeout,
+        readTimeoutMs: upstream.read_timeout,
+        writeTimeoutMs: upstream.write_timeout,
+        idleTimeoutMs: pool.idle_timeout,
+        maxIdle: pool.max_idle,
+        bindToIpv4: settings.client_bind_to_ipv4[0],
+        bindToIpv6: settings.client_bind_to_ipv6[0],
+      },
+    });
+    balancers.set(name, balancer);
+  }
+  return balancers;
+}
+
+/** The proxy for one service of the file. */
+export function gateway(
+  service: ServiceSettings,
+  balancers: Balancers,
+  clock: Clock | undefined,
+): ProxyHttp<GatewayContext> {
+  const router = new Router(
+    service.routes.map((settings, index) => ({
+      match: settings.match,
+      route: routeFrom(settings, `${service.name}/${index}`, balancers, clock),
+    })),
+  );
+
+  return {
+    newCtx: () => ({ route: undefined }),
+
+    requestFilter(session) {
+      const route = router.find(session.request);
+      session.ctx.route = route;
+      if (route === undefined) return session.respondError(404);
+      const outcome = runRequestFilters(route.filters, session);
+      if (outcome instanceof Promise) return outcome.then((answer) => answer ?? ownAnswer(route));
+      return outcome ?? ownAnswer(route);
+    },
+
+    upstreamPeer(session) {
+      const { target } = routeOf(session.ctx);
+      if (target.kind !== 'upstream') throw new Error('a route that answers by itself asks no peer');
+      const { balancer } = target;
+      const failed = session.peer;
+      if (failed === undefined) return balancer.select();
+      return balancer.selectWith((peer) => peer !== failed) ?? balancer.select();
+    },
+
+    upstreamRequestFilter: (session, request) =>
+      runUpstreamRequestFilters(routeOf(session.ctx).filters, session, request),
+
+    responseFilter: (session, response) =>
+      runResponseFilters(routeOf(session.ctx).filters, session, response),
+  };
+}
+
+/** What the route answers by itself; nothing if it has an upstream. */
+function ownAnswer({ target }: Route): RequestOutcome {
+  return target.kind === 'respond' ? new Answer(target) : undefined;
+}
+
+function routeOf({ route }: GatewayContext): Route {
+  if (route === undefined) throw new Error('no route was chosen before this phase');
+  return route;
+}
+
+function routeFrom(
+  settings: RouteSettings,
+  name: string,
+  balancers: Balancers,
+  clock: Clock | undefined,
+): Route {
+  const filters: Filter[] = [];
+  const { auth, rate_limit: limit, request_headers: up, response_headers: down } = settings;
+  if (limit !== undefined) {
+    const { rate, burst, max_keys: maxKeys } = limit;
+    const limiter = new RateLimiter({ name, rate, burst, maxKeys, ...(clock && { clock }) });
+    filters.push(rateLimit({ limiter, keyOf: (session) => session.client.address }));
+  }
+  if (auth?.api_key !== undefined) filters.push(apiKey(auth.api_key));
+  if (up !== undefined) filters.push(requestHeaders(up));
+  if (down !== undefined) filters.push(responseHeaders(down));
+  return { filters: inOrder(filters), target: targetFrom(settings, balancers) };
+}
+
+function targetFrom({ upstream, respond }: RouteSettings, balancers: Balancers): Route['target'] {
+  if (respond !== undefined) {
+    const { status, headers = {}, body } = respond;
+    return { kind: 'respond', status, headers, body };
+  }
+  const balancer = upstream === undefined ? undefined : balancers.get(upstream);
+  // The configuration was checked before it got here.
+  if (balancer === undefined) throw new Error(`no upstream named "${upstream}"`);
+  return { kind: 'upstream', balancer };
+}

@@ -1,0 +1,91 @@
+/**
+ * Probes the peers of every balancer that has a health check, and writes the
+ * verdicts where all workers of the host read them. One worker does this for
+ * all, as a duty given by the supervisor.
+ */
+import { connect } from 'node:net';
+import type { Log } from '../../shared/log/log.ts';
+import type { PeerTable } from '../../shared/memory/peer-table.ts';
+import type { Clock } from '../../shared/time/clock.ts';
+import { judge, type Standing, type TcpHealthCheck } from '../balance/health-check.ts';
+import type { BalancedPeer, LoadBalancer } from '../balance/load-balancer.ts';
+
+export interface ProberOptions {
+  readonly balancers: readonly LoadBalancer[];
+  readonly table: PeerTable;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Begins to probe. @returns stops it; a probe under way ends without a verdict */
+export function startProber(options: ProberOptions): () => void {
+  const stopping = new AbortController();
+  for (const balancer of options.balancers) {
+    if (balancer.healthCheck === undefined) continue;
+    for (const balanced of balancer.peers) {
+      void probeForEver(balancer, balanced, balancer.healthCheck, options, stopping.signal);
+    }
+  }
+  return () => stopping.abort();
+}
+
+/** One loop per peer, so that a peer that lets probes time out does not delay the others' probes. */
+async function probeForEver(
+  balancer: LoadBalancer,
+  balanced: BalancedPeer,
+  check: TcpHealthCheck,
+  { table, clock, log }: ProberOptions,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { peer, row } = balanced;
+  // Verdicts outlive the worker that gave them: a new prober goes on from there.
+  let standing: Standing = { verdict: table.verdict(row), contrary: 0 };
+  while (!stopping.aborted) {
+    const result = await probe(peer.host, peer.port, check.timeoutMs, stopping);
+    if (stopping.aborted) return;
+    const after = judge(standing, result === 'ok', check);
+    if (after.verdict !== 'unknown') table.setVerdict(row, after.verdict, clock());
+    if (after.verdict !== standing.verdict) {
+      const fields = { upstream: balancer.name, peer: peer.address, verdict: after.verdict };
+      if (after.verdict === 'ill') log.warn({ ...fields, reason: result }, 'peer became ill');
+      else log.info(fields, 'peer became healthy');
+    }
+    standing = after;
+    await pause(jittered(balancer.healthCheckFrequencyMs), stopping);
+  }
+}
+
+/** Up to 10 % sooner or later, so that many hosts do not probe a peer at the same instant. */
+function jittered(intervalMs: number): number {
+  return intervalMs * (0.9 + Math.random() * 0.2);
+}
+
+/** @returns `ok`, or why not */
+function probe(host: string, port: number, timeoutMs: number, stopping: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const end = (result: string) => {
+      clearTimeout(timer);
+      stopping.removeEventListener('abort', stop);
+      socket.destroy();
+      resolve(result);
+    };
+    const stop = () => end('stopped');
+    const timer = setTimeout(() => end(`no connection within ${timeoutMs} ms`), timeoutMs);
+    stopping.addEventListener('abort', stop, { once: true });
+    socket.once('connect', () => end('ok'));
+    socket.once('error', (error) => end(error.message));
+  });
+}
+
+function pause(ms: number, stopping: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      stopping.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    stopping.addEventListener('abort', end, { once: true });
+  });
+}

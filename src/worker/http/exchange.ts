@@ -1,0 +1,46 @@
+/**
+ * The seam between the proxy and the protocols of clients: one request, and the
+ * way to answer it. What stands above cannot tell HTTP/1 from HTTP/2.
+ */
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { IncomingBody, OutgoingBody } from './body.ts';
+import type { RequestHead, ResponseHead } from './message.ts';
+
+export interface ClientAddress {
+  /** Numeric IPv4 or IPv6 address of the socket's other end; `'unix:'` for Unix sockets. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What follows a response head: no body at all, so many bytes, or a body of unknown length. */
+export type AnswerBody = 'none' | number | 'unknown';
+
+export interface Exchange {
+  readonly request: RequestHead;
+  /** `undefined`: the request has no body. */
+  readonly requestBody: IncomingBody | undefined;
+  readonly client: ClientAddress;
+  readonly scheme: 'http' | 'https';
+  /** The final head is out: from here on, failing can only mean cutting. */
+  readonly headSent: boolean;
+  /** Body bytes, without framing. */
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+
+  /** Why nobody waits for the answer any more; `undefined` while somebody does. */
+  readonly aborted: ProxyError | undefined;
+  /** Called at most once, if the client leaves before the answer is complete. */
+  onAborted: ((error: ProxyError) => void) | undefined;
+
+  /** A 1xx answer; the final one is still to come. Ignored for clients that do not know them (HTTP/1.0). */
+  sendInterim(head: ResponseHead): void;
+  /**
+   * The final head. Framing fields in it are made to agree with `body`. Unless
+   * `body` is `'none'`, the body follows through the returned writer.
+   */
+  sendHead(head: ResponseHead, body: 'none'): undefined;
+  sendHead(head: ResponseHead, body: number | 'unknown'): OutgoingBody;
+  sendHead(head: ResponseHead, body: AnswerBody): OutgoingBody | undefined;
+  /** Gives up: closes without completing the answer. */
+  abort(): void;
+}

@@ -1,0 +1,25 @@
+/**
+ * What the peer is told about the client: `X-Forwarded-For`, `-Proto`, `-Host`.
+ *
+ * From a client nobody vouches for, its own claims are overwritten, else anyone
+ * could pretend to come from anywhere. From a trusted proxy the chain is kept
+ * and its address appended.
+ */
+import type { Exchange } from './exchange.ts';
+import type { Headers } from './headers.ts';
+
+export type Trust = (address: string) => boolean;
+
+export function setForwarded(headers: Headers, exchange: Exchange, trusts: Trust | undefined): void {
+  const { address } = exchange.client;
+  if (trusts === undefined || !trusts(address)) {
+    headers.set('X-Forwarded-For', address);
+    headers.set('X-Forwarded-Proto', exchange.scheme);
+    headers.set('X-Forwarded-Host', exchange.request.authority);
+    return;
+  }
+  const chain = headers.getAll('x-forwarded-for');
+  headers.set('X-Forwarded-For', [...chain, address].join(', '));
+  if (!headers.has('x-forwarded-proto')) headers.set('X-Forwarded-Proto', exchange.scheme);
+  if (!headers.has('x-forwarded-host')) headers.set('X-Forwarded-Host', exchange.request.authority);
+}

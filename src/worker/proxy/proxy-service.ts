@@ -1,0 +1,93 @@
+/** A `ProxyHttp` in a worker, with everything a request of it needs. */
+import type { Log } from '../../shared/log/log.ts';
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { Recorder, ServiceRecorder } from '../../shared/metrics/recorder.ts';
+import type { ClientAddress, Exchange } from '../http/exchange.ts';
+import type { Trust } from '../http/forwarded.ts';
+import type { AccessLog } from '../observe/access-log.ts';
+import type { Connector } from '../upstream/connector.ts';
+import { asProxyError, Session } from './session.ts';
+import type { Phases, ProxyHttp } from './proxy-http.ts';
+
+export interface ProxyServiceParts {
+  readonly name: string;
+  readonly proxy: ProxyHttp<unknown>;
+  readonly connector: Connector;
+  readonly recorder: Recorder;
+  readonly accessLog: AccessLog;
+  readonly log: Log;
+  /** Attempts in all, the first one included. */
+  readonly maxAttempts: number;
+  /** Whose `X-Forwarded-*` fields are believed; nobody's if absent. */
+  readonly trusts: Trust | undefined;
+}
+
+export class ProxyService {
+  readonly name: string;
+  readonly phases: Phases<unknown>;
+  readonly connector: Connector;
+  readonly recorder: Recorder;
+  readonly maxAttempts: number;
+  readonly trusts: Trust | undefined;
+  readonly #newCtx: (() => unknown) | undefined;
+  readonly #figures: ServiceRecorder;
+  readonly #accessLog: AccessLog;
+  readonly #log: Log;
+
+  constructor(parts: ProxyServiceParts) {
+    this.name = parts.name;
+    this.phases = parts.proxy;
+    this.connector = parts.connector;
+    this.recorder = parts.recorder;
+    this.maxAttempts = parts.maxAttempts;
+    this.trusts = parts.trusts;
+    this.#newCtx = parts.proxy.newCtx?.bind(parts.proxy);
+    this.#figures = parts.recorder.service(parts.name);
+    this.#accessLog = parts.accessLog;
+    this.#log = parts.log;
+  }
+
+  openSession(exchange: Exchange): Session {
+    this.#figures.requestStarted();
+    return new Session(exchange, { service: this.name, figures: this.#figures, log: this.#log });
+  }
+
+  newCtx(): unknown {
+    return this.#newCtx?.();
+  }
+
+  /** A request that could not be read, and got no session: counted and logged all the same. */
+  refused(error: ProxyError, status: number, client: ClientAddress): void {
+    this.#figures.requestStarted();
+    this.#figures.failed(error.code);
+    this.#figures.requestEnded(status, 0, 0, 0);
+    this.#log.info({ err: error, service: this.name, client: client.address, status }, 'request refused');
+  }
+
+  /** The last thing that happens to a request: the program's `logging`, figures, one access-log line. */
+  closeSession(session: Session, error: ProxyError | undefined): void {
+    try {
+      this.phases.logging?.(session, error);
+    } catch (thrown) {
+      session.log.error({ err: asProxyError(thrown) }, 'the logging phase threw');
+    }
+    const durationMs = performance.now() - session.startedAt;
+    if (error !== undefined) this.#figures.failed(error.code);
+    this.#figures.requestEnded(session.status, durationMs / 1000, session.bytesReceived, session.bytesSent);
+    this.#accessLog.write({
+      time: Date.now(),
+      service: this.name,
+      client: session.client.address,
+      method: session.request.method,
+      target: session.request.target,
+      version: session.request.version,
+      status: session.status,
+      bytesSent: session.bytesSent,
+      bytesReceived: session.bytesReceived,
+      durationMs,
+      upstream: session.peer?.address,
+      error: error?.code,
+      requestId: session.requestId,
+    });
+  }
+}

@@ -1,0 +1,165 @@
+/** Builds one worker from its parts. No other file knows them all, so start reading here. */
+import type { Boot, BootService } from '../shared/ipc/boot.ts';
+import type { BoundAddress, Duty, ListenerGrant } from '../shared/ipc/messages.ts';
+import type { Log } from '../shared/log/log.ts';
+import { MetricsTable } from '../shared/memory/metrics-table.ts';
+import { PeerTable } from '../shared/memory/peer-table.ts';
+import type { Segment } from '../shared/memory/segment.ts';
+import { METRICS_SEGMENT, metricsRows, PEERS_SEGMENT } from '../shared/memory/segments.ts';
+import { MetricsLayout } from '../shared/metrics/layout.ts';
+import { Recorder } from '../shared/metrics/recorder.ts';
+import type { Clock } from '../shared/time/clock.ts';
+import { Deadlines } from '../shared/time/deadlines.ts';
+import { allBalancers } from './balance/load-balancer.ts';
+import { Listener } from './downstream/listener.ts';
+import type { DownstreamOptions } from './downstream/settings.ts';
+import { startProber } from './health/prober.ts';
+import { trustFrom } from './http/trust.ts';
+import { bindLimiters } from './limits/rate-limiter.ts';
+import { openAccessLog } from './observe/access-log.ts';
+import { recordProcessFigures } from './observe/process-figures.ts';
+import { handleRequest } from './proxy/handle-request.ts';
+import type { ProxyHttp } from './proxy/proxy-http.ts';
+import { ProxyService } from './proxy/proxy-service.ts';
+import { Connector } from './upstream/connector.ts';
+
+/** A service as its program built it: the phases, and the settings of its connections. */
+export interface WorkerService {
+  readonly name: string;
+  readonly proxy: ProxyHttp<unknown>;
+  readonly settings: Omit<BootService, 'name'>;
+}
+
+export interface WorkerParts {
+  readonly boot: Boot;
+  readonly services: readonly WorkerService[];
+  readonly segments: ReadonlyMap<string, Segment>;
+  readonly listeners: readonly ListenerGrant[];
+  readonly metricsRow: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Worker {
+  readonly addresses: readonly BoundAddress[];
+  take(duty: Duty): void;
+  reopenLogs(): void;
+  /** Stops accepting, lets requests finish, cuts after `graceMs`; resolves when all is let go. */
+  drain(idleMs: number, graceMs: number): Promise<void>;
+}
+
+export async function startWorker(parts: WorkerParts): Promise<Worker> {
+  const { boot, segments, clock, log } = parts;
+  const deadlines = new Deadlines();
+  const recorder = openRecorder(parts);
+  const stopFigures = recordProcessFigures(recorder);
+  const peers = new PeerTable(need(segments, PEERS_SEGMENT));
+  for (const balancer of allBalancers()) balancer.useTable(peers);
+  bindLimiters((name) => segments.get(name));
+  const accessLog = openAccessLog(boot.settings.access_log, {
+    onDropped: (lines) => log.warn({ lines }, 'access log lines dropped: the destination takes none'),
+  });
+  const connector = new Connector({
+    deadlines,
+    recorder,
+    poolSize: boot.settings.upstream_keepalive_pool_size,
+  });
+  const shared = { connector, recorder, accessLog, log, maxAttempts: boot.settings.max_retries };
+  const listeners = await openListeners(parts, deadlines, recorder, (service) => {
+    const trusts = trustFrom(service.settings.trusted_proxies);
+    return new ProxyService({ ...shared, name: service.name, proxy: service.proxy, trusts });
+  });
+  let stopProber: (() => void) | undefined;
+
+  return {
+    addresses: listeners.map(({ service, listener }) => ({ service, ...listener.address })),
+
+    take(duty) {
+      switch (duty) {
+        case 'health-probes':
+          stopProber ??= startProber({ balancers: allBalancers(), table: peers, clock, log });
+      }
+    },
+
+    reopenLogs() {
+      accessLog.reopen();
+      log.reopen();
+    },
+
+    /** In reverse: first no new work, then what that work was using. */
+    async drain(idleMs, graceMs) {
+      for (const { listener } of listeners) listener.stopAccepting();
+      const cut = setTimeout(() => {
+        for (const { listener } of listeners) listener.cut();
+      }, graceMs);
+      await Promise.all(listeners.map(({ listener }) => listener.drain(idleMs)));
+      clearTimeout(cut);
+      stopProber?.();
+      connector.close();
+      stopFigures();
+      await accessLog.close();
+    },
+  };
+}
+
+function openRecorder({ boot, segments, metricsRow }: WorkerParts): Recorder {
+  const layout = new MetricsLayout({ services: boot.services.map(({ name }) => name), upstreams: boot.upstreams });
+  const table = new MetricsTable(need(segments, METRICS_SEGMENT), metricsRows(boot.settings.threads), layout.slots);
+  return new Recorder(table.rowView(metricsRow), layout);
+}
+
+function need(segments: ReadonlyMap<string, Segment>, name: string): Segment {
+  const segment = segments.get(name);
+  if (segment === undefined) throw new Error(`the supervisor gave no segment "${name}"`);
+  return segment;
+}
+
+interface OpenListener {
+  readonly service: string;
+  readonly listener: Listener;
+}
+
+async function openListeners(
+  { services, listeners, log }: WorkerParts,
+  deadlines: Deadlines,
+  recorder: Recorder,
+  open: (service: WorkerService) => ProxyService,
+): Promise<OpenListener[]> {
+  const opened: OpenListener[] = [];
+  for (const service of services) {
+    const proxyService = open(service);
+    const options = downstreamOptions(service, proxyService, deadlines);
+    const figures = recorder.service(service.name);
+    for (const grant of listeners) {
+      if (grant.service !== service.name) continue;
+      const target = grant.fd === undefined ? { host: grant.host, port: grant.port } : { fd: grant.fd };
+      const onError = (error: Error) => log.error({ err: error, service: service.name }, 'cannot accept');
+      const listener = await Listener.open(target, options, figures, onError);
+      opened.push({ service: service.name, listener });
+    }
+  }
+  return opened;
+}
+
+function downstreamOptions(
+  { settings: { limits, timeouts } }: WorkerService,
+  service: ProxyService,
+  deadlines: Deadlines,
+): DownstreamOptions {
+  return {
+    deadlines,
+    headLimits: {
+      maxTargetBytes: limits.max_target,
+      maxHeadBytes: limits.max_head,
+      maxHeaderCount: limits.max_headers,
+    },
+    timeouts: {
+      requestHeadMs: timeouts.request_head,
+      requestBodyMs: timeouts.request_body,
+      responseWriteMs: timeouts.response_write,
+      keepAliveMs: timeouts.keep_alive,
+    },
+    handle: (exchange) => void handleRequest(exchange, service),
+    onRefused: (error, status, client) => service.refused(error, status, client),
+  };
+}

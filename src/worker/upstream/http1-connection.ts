@@ -1,0 +1,406 @@
+/**
+ * A connection to a peer that speaks HTTP/1.1, carrying one request at a time.
+ *
+ *   Connecting → Idle          connected, waiting to be used
+ *   Idle       → AwaitingHead  a request is on its way
+ *   AwaitingHead → Body        the final head has come, with a body to follow
+ *   AwaitingHead → Idle        the final head has come, without a body
+ *   Body       → Idle          the body is complete
+ *   any        → Closed
+ *
+ * It returns to the pool only if request and response are both complete and
+ * nothing unexpected was read; in every other case it is closed, because the
+ * next response on it could belong to somebody else's request.
+ */
+import { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { ErrorCode } from '../../shared/errors/catalog.ts';
+import type { Deadlines, Expiring } from '../../shared/time/deadlines.ts';
+import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
+import type { Headers } from '../http/headers.ts';
+import type { RequestHead, ResponseHead } from '../http/message.ts';
+import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
+import { chunkHead, lastChunk, requestHeadText } from '../protocol/http1/encode.ts';
+import { ResponseHeadParser } from '../protocol/http1/response-head.ts';
+import { Malformed } from '../protocol/malformed.ts';
+import { SMALL_WRITE, type Transport, type TransportOwner } from '../transport/transport.ts';
+import type { HttpPeer } from './peer.ts';
+
+const State = { Connecting: 0, Idle: 1, AwaitingHead: 2, Body: 3, Closed: 4 } as const;
+type State = (typeof State)[keyof typeof State];
+
+/** A peer that sends interim answers without end would keep a request open for ever. */
+const MAX_INTERIM_HEADS = 32;
+const NEVER = Number.POSITIVE_INFINITY;
+
+export interface UpstreamResponse {
+  readonly head: ResponseHead;
+  readonly body: IncomingBody | undefined;
+}
+
+export interface ConnectionEvents {
+  /** Both messages are complete: the connection can carry another request. */
+  onReusable(connection: UpstreamConnection): void;
+  /** It is gone; if it was pooled it must not be found again. */
+  onGone(connection: UpstreamConnection): void;
+}
+
+interface Waiting {
+  resolve(response: UpstreamResponse): void;
+  reject(error: ProxyError): void;
+}
+
+export class UpstreamConnection implements TransportOwner, Expiring, IncomingBody, OutgoingBody {
+  readonly peer: HttpPeer;
+  deadlineAt = NEVER;
+  onDrain: (() => void) | undefined;
+  /** Interim (1xx) answers of the current request. */
+  onInterim: ((head: ResponseHead) => void) | undefined;
+  length: number | undefined;
+  /** How many requests it carried before the current one. */
+  useCount = -1;
+  readonly #transport: Transport;
+  readonly #deadlines: Deadlines;
+  readonly #events: ConnectionEvents;
+  readonly #parser = new ResponseHeadParser();
+  readonly #decoder: BodyDecoder;
+  #state: State = State.Connecting;
+  #waiting: Waiting | undefined;
+  #receiver: BodyReceiver | undefined;
+  #held: Buffer | undefined;
+  #method = '';
+  #keepAlive = true;
+  #requestComplete = true;
+  #chunked = false;
+  #unsent = '';
+  #interimHeads = 0;
+  #gotBytes = false;
+  #writeBlocked = false;
+  #paused = false;
+  /** The peer has finished, but the proxy has not yet taken what it sent. */
+  #endIsHeld = false;
+  #failure: ProxyError | undefined;
+
+  constructor(peer: HttpPeer, transport: Transport, deadlines: Deadlines, events: ConnectionEvents) {
+    this.peer = peer;
+    this.#transport = transport;
+    this.#deadlines = deadlines;
+    this.#events = events;
+    this.#decoder = new BodyDecoder({ kind: 'none' }, this);
+    deadlines.add(this);
+  }
+
+  get isIdle(): boolean {
+    return this.#state === State.Idle;
+  }
+
+  /** It carried a request before, so the peer may be closing it just now. */
+  get isReused(): boolean {
+    return this.useCount > 0;
+  }
+
+  connected(): void {
+    this.#state = State.Idle;
+  }
+
+  /** In the pool from now on: until when it may stay there. */
+  rest(): void {
+    this.deadlineAt = this.#deadlines.now + this.peer.idleTimeoutMs;
+  }
+
+  /**
+   * Sends a request head; its body, if any, follows through this object as an `OutgoingBody`.
+   *
+   * @param body only its length is looked at, for the framing fields
+   * @returns the final response head, with the body still to be started
+   * @throws {ProxyError} of side `upstream`
+   */
+  send(head: RequestHead, body: IncomingBody | undefined): Promise<UpstreamResponse> {
+    this.#state = State.AwaitingHead;
+    this.useCount += 1;
+    this.#method = head.method;
+    this.#keepAlive = true;
+    this.#gotBytes = false;
+    this.#interimHeads = 0;
+    this.#requestComplete = body === undefined;
+    this.#chunked = body !== undefined && body.length === undefined;
+    this.#unsent = requestHeadText(head, this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '');
+    this.#armRead();
+    if (body === undefined) this.flush();
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  /** Whoever wanted the response is gone: the peer need not go on, and waiting ends with `error`. */
+  cancel(error: ProxyError): void {
+    const waiting = this.#waiting;
+    const receiver = this.#receiver;
+    this.close();
+    waiting?.reject(error);
+    receiver?.onError(error);
+  }
+
+  /** Ends the connection in the middle of whatever it does; nobody is told but the pool. */
+  close(): void {
+    this.#waiting = undefined;
+    this.#receiver = undefined;
+    this.onInterim = undefined;
+    this.onDrain = undefined;
+    this.#transport.destroy();
+  }
+
+  // ── the request's body ────────────────────────────────────────────────────
+
+  write(bytes: Buffer, from: number, end: number): boolean {
+    const length = end - from;
+    if (this.#state === State.Closed || length === 0) return true;
+    if (this.#chunked) this.#unsent += chunkHead(length);
+    if (this.#unsent.length + length <= SMALL_WRITE) {
+      this.#unsent += bytes.latin1Slice(from, end);
+      if (this.#chunked) this.#unsent += '\r\n';
+      return true;
+    }
+    this.#transport.cork();
+    if (this.#unsent.length > 0) this.#transport.writeText(this.#unsent);
+    this.#unsent = this.#chunked ? '\r\n' : '';
+    const roomLeft = this.#transport.writeBytes(bytes, from, end);
+    this.#transport.uncork();
+    if (!roomLeft) this.#blocked();
+    return roomLeft;
+  }
+
+  flush(): void {
+    if (this.#unsent.length === 0 || this.#state === State.Closed) return;
+    const text = this.#unsent;
+    this.#unsent = '';
+    if (!this.#transport.writeText(text)) this.#blocked();
+  }
+
+  end(trailers: Headers | undefined): void {
+    if (this.#requestComplete) return;
+    this.#requestComplete = true;
+    if (this.#chunked) this.#unsent += lastChunk(trailers);
+    this.flush();
+    if (this.#state === State.Idle) this.#settle();
+    else this.#armRead();
+  }
+
+  abort(): void {
+    this.close();
+  }
+
+  #blocked(): void {
+    this.#writeBlocked = true;
+    this.deadlineAt = this.#deadlines.now + this.peer.writeTimeoutMs;
+  }
+
+  // ── the response's body ───────────────────────────────────────────────────
+
+  start(receiver: BodyReceiver): void {
+    this.#receiver = receiver;
+    if (this.#failure !== undefined) return receiver.onError(this.#failure);
+    const held = this.#held;
+    this.#held = undefined;
+    if (this.#paused) this.resume();
+    if (held === undefined) receiver.onIdle();
+    else this.#consume(held, 0, held.length);
+    if (this.#endIsHeld) this.onEnd();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.deadlineAt = NEVER;
+    this.#transport.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#armRead();
+    this.#transport.resume();
+  }
+
+  /** A rest that nobody wants could be endless, so the connection ends instead. */
+  discard(): void {
+    this.close();
+  }
+
+  // ── what arrives ──────────────────────────────────────────────────────────
+
+  onBytes(bytes: Buffer, from: number, end: number): void {
+    this.#gotBytes = true;
+    if (this.#state === State.AwaitingHead || this.#state === State.Body) this.#armRead();
+    if (this.#held === undefined) return this.#consume(bytes, from, end);
+    const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
+    this.#held = undefined;
+    this.#consume(all, 0, all.length);
+  }
+
+  #armRead(): void {
+    if (this.#writeBlocked || this.#paused) return;
+    // While the request is still being sent, it is the client that the peer waits for.
+    if (!this.#requestComplete) this.deadlineAt = NEVER;
+    else this.deadlineAt = this.#deadlines.now + this.peer.readTimeoutMs;
+  }
+
+  #consume(bytes: Buffer, from: number, end: number): void {
+    try {
+      this.#consumeAll(bytes, from, end);
+    } catch (thrown) {
+      if (!(thrown instanceof Malformed)) throw thrown;
+      this.#fail('upstream/malformed-message', thrown.message, thrown);
+    }
+  }
+
+  #consumeAll(bytes: Buffer, start: number, end: number): void {
+    let from = start;
+    while (from < end) {
+      switch (this.#state) {
+        case State.AwaitingHead: {
+          const next = this.#parser.parse(bytes, from, end, this.#method);
+          if (next < 0) {
+            this.#held = Buffer.from(bytes.subarray(from, end));
+            return;
+          }
+          from = next;
+          this.#headArrived();
+          break;
+        }
+        case State.Body:
+          if (this.#receiver === undefined) return this.#hold(bytes, from, end);
+          from = this.#decoder.decode(bytes, from, end);
+          this.#bodyProgressed();
+          break;
+        case State.Connecting:
+        case State.Idle:
+          // A peer that talks when nobody asked: what it says could be taken for an answer.
+          return this.#fail('upstream/malformed-message', 'sent bytes that no request asked for');
+        case State.Closed:
+          return;
+      }
+    }
+  }
+
+  /** The proxy has the head but not started the body: keep what came with the head, read no more. */
+  #hold(bytes: Buffer, from: number, end: number): void {
+    this.#held = Buffer.from(bytes.subarray(from, end));
+    // Often the proxy starts the body before anything else can arrive; pausing costs a system call then.
+    if (this.#held.length >= 16 * 1024) this.pause();
+  }
+
+  #headArrived(): void {
+    const parsed = this.#parser.take();
+    if (parsed.head.status < 200) return this.#interim(parsed.head);
+    this.#keepAlive = parsed.keepAlive;
+    const { framing } = parsed;
+    this.#decoder.reset(framing);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    this.onInterim = undefined;
+    if (framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0)) {
+      this.#state = State.Idle;
+      this.#settle();
+      waiting?.resolve({ head: parsed.head, body: undefined });
+      return;
+    }
+    this.#state = State.Body;
+    this.#receiver = undefined;
+    this.length = framing.kind === 'length' ? framing.length : undefined;
+    waiting?.resolve({ head: parsed.head, body: this });
+  }
+
+  #interim(head: ResponseHead): void {
+    this.#interimHeads += 1;
+    if (this.#interimHeads > MAX_INTERIM_HEADS) {
+      throw new Malformed(`expected at most ${MAX_INTERIM_HEADS} interim responses, got more`);
+    }
+    if (head.status === 101) throw new Malformed('expected no 101, as no upgrade was asked for');
+    this.onInterim?.(head);
+  }
+
+  #bodyProgressed(): void {
+    if (!this.#decoder.done) return this.#receiver?.onIdle();
+    this.#bodyComplete();
+  }
+
+  #bodyComplete(): void {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    this.#state = State.Idle;
+    const { trailers } = this.#decoder;
+    this.#settle();
+    receiver?.onEnd(trailers);
+  }
+
+  /** Response complete: the connection is free once the request is, too. */
+  #settle(): void {
+    this.deadlineAt = NEVER;
+    if (!this.#keepAlive) return this.#transport.destroy();
+    if (this.#requestComplete) this.#events.onReusable(this);
+  }
+
+  onData(bytes: Buffer, from: number, end: number): void {
+    this.#receiver?.onData(bytes, from, end);
+  }
+
+  onEnd(): void {
+    if (this.#state !== State.Body) return this.#closedEarly(undefined);
+    this.#endIsHeld = this.#receiver === undefined;
+    if (this.#endIsHeld) return;
+    try {
+      this.#decoder.endOfInput();
+    } catch (thrown) {
+      return this.#fail('upstream/closed', (thrown as Error).message, thrown);
+    }
+    this.#keepAlive = false;
+    this.#bodyComplete();
+  }
+  onWritable(): void {
+    this.#writeBlocked = false;
+    this.#armRead();
+    this.onDrain?.();
+  }
+
+  onDeadline(): void {
+    const { peer } = this;
+    if (this.#state === State.Idle && this.#requestComplete) return this.#transport.destroy();
+    if (this.#writeBlocked) {
+      this.#fail('upstream/write-timeout', `took nothing for ${peer.writeTimeoutMs} ms`);
+    } else {
+      this.#fail('upstream/read-timeout', `sent nothing for ${peer.readTimeoutMs} ms`);
+    }
+  }
+
+  onClosed(error: Error | undefined): void {
+    if (this.#state !== State.Closed) this.#closedEarly(error);
+  }
+
+  #closedEarly(error: Error | undefined): void {
+    const cause = error === undefined ? '' : `: ${error.message}`;
+    if (this.#state === State.AwaitingHead && this.isReused && !this.#gotBytes) {
+      this.#fail('upstream/idle-connection-closed', `closed a pooled connection${cause}`, error);
+    } else {
+      this.#fail('upstream/closed', `closed before its response was complete${cause}`, error);
+    }
+  }
+
+  /** The one way out for everything that goes wrong; whoever waits hears of it. */
+  #fail(code: ErrorCode, detail: string, cause?: unknown): void {
+    if (this.#state === State.Closed) return;
+    this.#state = State.Closed;
+    this.#deadlines.remove(this);
+    const error = new ProxyError(code, `${this.peer.address} ${detail}`, { cause });
+    this.#failure = error;
+    const waiting = this.#waiting;
+    const receiver = this.#receiver;
+    this.#waiting = undefined;
+    this.#receiver = undefined;
+    this.#transport.destroy();
+    this.#events.onGone(this);
+    waiting?.reject(error);
+    receiver?.onError(error);
+    // A request body that was being written must not wait for a drain that never comes.
+    const { onDrain } = this;
+    this.onDrain = undefined;
+    onDrain?.();
+  }
+}

@@ -1,0 +1,69 @@
+/** One address that requests can be sent to, and how to talk to it. */
+
+export interface PeerOptions {
+  /** For the connection to be made. Default 5,000 ms. */
+  readonly connectTimeoutMs?: number;
+  /** Between two reads, and for the response head. Default 60,000 ms. */
+  readonly readTimeoutMs?: number;
+  /** For the peer to take what was written. Default 60,000 ms. */
+  readonly writeTimeoutMs?: number;
+  /** How long an idle connection is kept for the next request; 0 keeps none. Default 60,000 ms. */
+  readonly idleTimeoutMs?: number;
+  /** Idle connections kept to this peer, per worker. Default 64. */
+  readonly maxIdle?: number;
+  /** The upstream's name, for logs and metrics. Default: the address. */
+  readonly upstream?: string;
+  /** Source address of IPv4 connections. */
+  readonly bindToIpv4?: string | undefined;
+  /** Source address of IPv6 connections. */
+  readonly bindToIpv6?: string | undefined;
+}
+
+export class HttpPeer {
+  /** `host:port`; names the peer in logs and metrics. */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+  readonly upstream: string;
+  readonly connectTimeoutMs: number;
+  readonly readTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxIdle: number;
+  readonly bindToIpv4: string | undefined;
+  readonly bindToIpv6: string | undefined;
+  /** Connections with equal keys are interchangeable: everything that changes what one means is in it. */
+  readonly poolKey: string;
+
+  /**
+   * @param address `host:port` or `[ipv6]:port`
+   * @throws {TypeError} the address is neither
+   */
+  constructor(address: string, options: PeerOptions = {}) {
+    const { host, port } = parseAddress(address);
+    this.address = address;
+    this.host = host;
+    this.port = port;
+    this.upstream = options.upstream ?? address;
+    this.connectTimeoutMs = options.connectTimeoutMs ?? 5_000;
+    this.readTimeoutMs = options.readTimeoutMs ?? 60_000;
+    this.writeTimeoutMs = options.writeTimeoutMs ?? 60_000;
+    this.idleTimeoutMs = options.idleTimeoutMs ?? 60_000;
+    this.maxIdle = options.maxIdle ?? 64;
+    this.bindToIpv4 = options.bindToIpv4;
+    this.bindToIpv6 = options.bindToIpv6;
+    this.poolKey = [address, this.upstream, this.bindToIpv4 ?? '', this.bindToIpv6 ?? ''].join(' ');
+  }
+}
+
+const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/;
+
+function parseAddress(address: string): { host: string; port: number } {
+  const match = ADDRESS.exec(address);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new TypeError(`peer address: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`);
+  }
+  return { host, port };
+}

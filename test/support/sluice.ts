@@ -1,0 +1,199 @@
+/** The real thing for tests: a supervisor with workers, from a configuration text, on ports the system chose. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const BIN = fileURLToPath(new URL('../../bin/sluice.js', import.meta.url));
+
+export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: string };
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly body: string;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface StartOptions {
+  readonly threads?: number;
+  /** Instead of the `sluice` command: a program that calls `Server.fromArgs()`. */
+  readonly program?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A process of ours that may or may not come up; what it printed is kept. */
+export class Running {
+  readonly process: ChildProcess;
+  readonly ended: Promise<Ended>;
+  readonly logs: LogLine[] = [];
+  stdout = '';
+  stderr = '';
+  readonly #watchers = new Set<() => void>();
+
+  constructor(process: ChildProcess) {
+    this.process = process;
+    process.stdout?.on('data', (bytes: Buffer) => {
+      this.stdout += bytes.toString();
+      this.#changed();
+    });
+    const lines = createInterface({ input: process.stderr! });
+    lines.on('line', (line) => {
+      this.stderr += `${line}\n`;
+      if (line.startsWith('{')) this.logs.push(JSON.parse(line) as LogLine);
+      this.#changed();
+    });
+    const closed = new Promise<void>((resolve) => lines.on('close', resolve));
+    this.ended = new Promise((resolve) => {
+      process.on('close', async (code, signal) => {
+        await closed;
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
+        this.#changed();
+      });
+    });
+  }
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  /** Resolves with the first log line that fits. */
+  logged(fits: (line: LogLine) => boolean): Promise<LogLine> {
+    return this.until(() => this.logs.find(fits), 'such a log line');
+  }
+
+  /** Resolves once `look` finds something in what was printed; rejects if the process ends before. */
+  until<T>(look: () => T | undefined, what: string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const check = () => {
+        const found = look();
+        if (found !== undefined) resolve(found);
+        else if (this.process.exitCode !== null || this.process.signalCode !== null) {
+          reject(new Error(`ended before ${what}: ${this.stderr}${this.stdout}`));
+        } else return;
+        this.#watchers.delete(check);
+      };
+      this.#watchers.add(check);
+      check();
+    });
+  }
+
+  #changed(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+}
+
+export interface Sluice extends Running {
+  /** Port of the first listener. */
+  readonly port: number;
+  readonly adminPort: number;
+  get(path: string, init?: RequestInit): Promise<Answer>;
+  /** Value of one series on the metrics page, such as `sluice_requests_total{service="edge",status="200"}`. */
+  metric(series: string): Promise<number>;
+  /** The admin page's account of the workers. */
+  status(): Promise<Status>;
+}
+
+export interface Status {
+  readonly workers: readonly { readonly number: number; readonly state: string; readonly pid: number }[];
+  readonly restarts: number;
+}
+
+export interface RequestInit {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+  readonly agent?: Agent;
+}
+
+/** Starts without waiting for anything: for tests about starts that fail. */
+export function launch(t: TestContext, args: readonly string[], { program = BIN, env }: StartOptions = {}): Running {
+  const child = spawn(process.execPath, ['--conditions=sluice-source', program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
+  });
+  const running = new Running(child);
+  t.after(async () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');
+    await running.ended;
+  });
+  return running;
+}
+
+/** A file with that content in a folder that ends with the test. */
+export function temporaryFile(t: TestContext, name: string, content: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** Starts and waits until every worker accepts. `version`, `admin` and `access_log` have defaults. */
+export async function startSluice(t: TestContext, yaml: string, options: StartOptions = {}): Promise<Sluice> {
+  const { threads = 1 } = options;
+  const heads = ['version: 1', 'admin: { listen: 127.0.0.1:0 }', 'access_log: "off"'];
+  const missing = heads.filter((line) => !new RegExp(`^ *${line.split(':')[0]}:`, 'm').test(yaml));
+  const conf = temporaryFile(t, 'conf.yaml', `${missing.join('\n')}\n${dedent(yaml)}`);
+  const running = launch(t, ['-c', conf, '--threads', String(threads)], options);
+  const serving = await running.logged(({ msg }) => msg === 'serving');
+  const [first] = serving['addresses'] as { port: number }[];
+  const admin = serving['admin'] as { port: number };
+  return Object.assign(running, {
+    port: first!.port,
+    adminPort: admin.port,
+    get: (path: string, init?: RequestInit) => get(first!.port, path, init),
+    async metric(series: string) {
+      const { body } = await get(admin.port, '/metrics');
+      const line = body.split('\n').find((each) => each.startsWith(`${series} `));
+      return line === undefined ? 0 : Number(line.slice(series.length + 1));
+    },
+    status: async () => JSON.parse((await get(admin.port, '/status')).body) as Status,
+  });
+}
+
+/** One request on a connection of its own, unless an agent says otherwise. */
+export function get(port: number, path: string, init: RequestInit = {}): Promise<Answer> {
+  const { method = 'GET', headers = {}, body, agent = new Agent({ keepAlive: false }) } = init;
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent }, (response) => {
+      const pieces: Buffer[] = [];
+      response.on('data', (piece: Buffer) => pieces.push(piece));
+      response.on('error', reject);
+      response.on('end', () => {
+        const { statusCode: status = 0, headers: fields, rawHeaders } = response;
+        resolve({ status, headers: fields, rawHeaders, body: Buffer.concat(pieces).toString('latin1') });
+      });
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+/** Repeats `look` until it gives something: for facts that only another process knows. */
+export async function eventually<T>(look: () => Promise<T | undefined>, what: string): Promise<T> {
+  const giveUpAt = Date.now() + 20_000;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > giveUpAt) throw new Error(`waited 20 s for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+function dedent(text: string): string {
+  const lines = text.replace(/^\n/, '').split('\n');
+  const indents = lines.filter((line) => line.trim() !== '').map((line) => /^ */.exec(line)![0].length);
+  return lines.map((line) => line.slice(Math.min(...indents))).join('\n');
+}
