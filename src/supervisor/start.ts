@@ -94,6 +94,7 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       slots: threads,
       inherit: [bootFd, ...segments.flatMap(({ fd }) => (fd === undefined ? [] : [fd]))],
       metrics,
+      passingSlots: layout.passingSlots,
       grant: (slot) => sockets?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
       log,
     });

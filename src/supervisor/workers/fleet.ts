@@ -35,6 +35,8 @@ export interface FleetParts {
   /** Descriptors that every worker inherits, from number 4 on. */
   readonly inherit: readonly number[];
   readonly metrics: MetricsTable;
+  /** Slots of a metrics row that mean nothing after their process. */
+  readonly passingSlots: ReadonlySet<number>;
   readonly grant: (slot: number) => ListenerGrant[];
   readonly log: Log;
 }
@@ -199,7 +201,7 @@ export class Fleet {
     const { slot, metricsRow, process } = member;
     clearTimeout(member.startTimer);
     this.#members.delete(slot);
-    this.#parts.metrics.fold(metricsRow);
+    this.#parts.metrics.fold(metricsRow, this.#parts.passingSlots);
     this.#freeRows.push(metricsRow);
     if (this.#stopping) {
       if (this.#members.size === 0) this.#onEmpty?.();

@@ -58,7 +58,7 @@ describe('a request that is passed on', () => {
     const { headers } = peer.requests[0]!;
     assert.equal(headers['x-secret'], undefined);
     assert.equal(headers['keep-alive'], undefined);
-    assert.equal(headers.te, undefined);
+    assert.equal(headers['te'], undefined);
     assert.equal(headers.upgrade, undefined);
     assert.equal(headers['x-forwarded-for'], '127.0.0.1');
   });

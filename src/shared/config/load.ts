@@ -1,0 +1,346 @@
+/** Reads a configuration file, checks it, and reports everything that is wrong with it at once. */
+import { readFileSync } from 'node:fs';
+import { LineCounter, isMap, isNode, isPair, isScalar, isSeq, parseAllDocuments, visit, type Document } from 'yaml';
+import type * as z from 'zod';
+import { nearest, type Problem } from './problem.ts';
+import { connectionSchema, pingoraOnly, settingsSchema } from './schema.ts';
+import type { Settings } from './settings.ts';
+
+export interface Loaded {
+  readonly ok: true;
+  readonly settings: Settings;
+  /** Top-level keys that are not Sluice's. */
+  readonly user: Readonly<Record<string, unknown>>;
+  readonly warnings: readonly Problem[];
+  readonly source: string;
+}
+
+export interface Refused {
+  readonly ok: false;
+  readonly problems: readonly Problem[];
+  readonly source: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export function loadConfig(path: string, env: Environment): Loaded | Refused {
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (thrown) {
+    const message = `cannot read the file: ${(thrown as Error).message}`;
+    return { ok: false, problems: [{ file: path, line: 1, column: 1, path: '', message }], source: '' };
+  }
+  return parseConfig(source, path, env);
+}
+
+/** What a program gets that names no file. */
+export function defaultConfig(env: Environment): Loaded | Refused {
+  return parseConfig('version: 1\n', '(defaults)', env);
+}
+
+/** For services that a program makes itself. */
+export function connectionDefaults(): z.output<typeof connectionSchema> {
+  return connectionSchema.parse({});
+}
+
+export function parseConfig(source: string, file: string, env: Environment): Loaded | Refused {
+  const reading = new Reading(source, file, env);
+  const settings = reading.settings();
+  if (settings === undefined || reading.problems.length > 0) {
+    const problems = reading.problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+    return { ok: false, problems, source };
+  }
+  return { ok: true, settings, user: reading.user, warnings: reading.warnings, source };
+}
+
+type Path = readonly PropertyKey[];
+
+const KNOWN = Object.keys(settingsSchema.shape);
+
+class Reading {
+  readonly problems: Problem[] = [];
+  readonly warnings: Problem[] = [];
+  readonly user: Record<string, unknown> = {};
+  readonly #file: string;
+  readonly #env: Environment;
+  readonly #lines = new LineCounter();
+  readonly #document: Document.Parsed | undefined;
+
+  constructor(source: string, file: string, env: Environment) {
+    this.#file = file;
+    this.#env = env;
+    // Duplicate keys are looked for below: the library's own check is quadratic.
+    const documents = parseAllDocuments(source, { lineCounter: this.#lines, merge: true, uniqueKeys: false });
+    const list = Array.isArray(documents) ? documents : [];
+    this.#document = list[0];
+    if (list.length > 1) this.#problem(list[1]!.range[0], [], 'expected one document, got a second one');
+    for (const { pos, message } of this.#document?.errors ?? []) {
+      this.#problem(pos[0], [], message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, ''));
+    }
+  }
+
+  settings(): Settings | undefined {
+    const document = this.#document;
+    if (this.problems.length > 0) return undefined;
+    if (document === undefined || !isMap(document.contents)) {
+      this.#problem(0, [], 'expected a mapping with "version: 1" at its top, got something else');
+      return undefined;
+    }
+    if (/^%YAML 1\.1/m.test(this.#sourceHead())) this.#problem(0, [], 'expected YAML 1.2, got a %YAML 1.1 directive');
+    this.#findDuplicates();
+    this.#substitute();
+    const plain = this.#toPlain();
+    if (plain === undefined) return undefined;
+    this.#separateUserKeys(plain);
+    const parsed = settingsSchema.safeParse(plain);
+    if (!parsed.success) {
+      for (const issue of parsed.error.issues) this.#report(issue);
+      return undefined;
+    }
+    this.#checkReferences(parsed.data);
+    return this.#withLogLevel(parsed.data);
+  }
+
+  #sourceHead(): string {
+    return String(this.#document?.directives?.yaml.version === '1.1' ? '%YAML 1.1' : '');
+  }
+
+  #findDuplicates(): void {
+    visit(this.#document!, {
+      Map: (_key, map) => {
+        const seen = new Set<unknown>();
+        for (const { key } of map.items) {
+          if (!isScalar(key)) continue;
+          if (seen.has(key.value)) this.#problem(key.range?.[0] ?? 0, [], `the key "${String(key.value)}" is there twice`);
+          seen.add(key.value);
+        }
+      },
+    });
+  }
+
+  /** `$NAME` and `${NAME}` in values; `$$` is a dollar. */
+  #substitute(): void {
+    visit(this.#document!, {
+      Scalar: (key, scalar) => {
+        if (key === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('$')) return;
+        scalar.value = scalar.value.replace(/\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/g, (found, bare?: string, braced?: string) => {
+          const name = bare ?? braced;
+          if (name === undefined) return '$';
+          const value = this.#env[name];
+          if (value === undefined) this.#problem(scalar.range?.[0] ?? 0, [], `the environment has no variable ${name}; write $$ for a dollar sign`);
+          return value ?? found;
+        });
+      },
+    });
+  }
+
+  #toPlain(): Record<string, unknown> | undefined {
+    try {
+      return this.#document!.toJS({ maxAliasCount: 100 }) as Record<string, unknown>;
+    } catch (thrown) {
+      // An alias without its anchor, or aliases that multiply without end.
+      this.#problem(0, [], (thrown as Error).message);
+      return undefined;
+    }
+  }
+
+  #separateUserKeys(plain: Record<string, unknown>): void {
+    for (const key of Object.keys(plain)) {
+      if (KNOWN.includes(key)) continue;
+      const reason = Object.hasOwn(pingoraOnly, key) ? pingoraOnly[key] : undefined;
+      if (reason !== undefined) {
+        this.#warning([key], `has no effect in Sluice: ${reason}`);
+        continue;
+      }
+      this.user[key] = plain[key];
+      const meant = nearest(key, KNOWN);
+      if (meant !== undefined) this.#warning([key], `is not a key of Sluice and was kept for your program; did you mean "${meant}"?`);
+    }
+  }
+
+  #report(issue: z.core.$ZodIssue): void {
+    switch (issue.code) {
+      case 'unrecognized_keys':
+        for (const key of issue.keys) this.#unknownKey(issue.path, key);
+        return;
+      case 'invalid_union':
+        return this.#problem(this.#offsetOf(issue.path), issue.path, unionMessage(issue, this.#valueAt(issue.path)));
+      case 'invalid_key':
+        return this.#problem(this.#offsetOf(issue.path), issue.path, issue.issues[0]?.message ?? issue.message);
+      default:
+        return this.#problem(this.#offsetOf(issue.path), issue.path, this.#worded(issue));
+    }
+  }
+
+  /** As the rest of Sluice says it: what was expected, and what was there. */
+  #worded(issue: z.core.$ZodIssue): string {
+    const value = this.#valueAt(issue.path);
+    const got = value === undefined ? 'nothing' : JSON.stringify(value);
+    switch (issue.code) {
+      case 'invalid_type':
+        return `expected ${issue.expected === 'int' ? 'a whole number' : withArticle(issue.expected)}, got ${got}`;
+      case 'invalid_value':
+        if (issue.message.startsWith('expected')) return issue.message;
+        return `expected ${issue.values.map((each) => JSON.stringify(each)).join(' or ')}, got ${got}${suggestion(value, issue.values)}`;
+      case 'too_small':
+        return `expected at least ${issue.minimum}${countOf(issue.origin)}, got ${got}`;
+      case 'too_big':
+        return `expected at most ${issue.maximum}${countOf(issue.origin)}, got ${got}`;
+      default:
+        return issue.message;
+    }
+  }
+
+  #unknownKey(path: Path, key: string): void {
+    const meant = nearest(key, keysAt(path));
+    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+    this.#problem(this.#keyOffset(path, key), path, `unknown key "${key}"${hint}`);
+  }
+
+  #checkReferences({ upstreams, services }: Settings): void {
+    const names = new Map<string, number>();
+    const addresses = new Set<string>();
+    for (const [index, { name, listen, routes }] of services.entries()) {
+      if (names.has(name)) this.#at(['services', index, 'name'], `the name "${name}" is taken by another service`);
+      names.set(name, index);
+      for (const [at, { host, port }] of listen.entries()) {
+        const address = `${host}:${port}`;
+        if (port !== 0 && addresses.has(address)) this.#at(['services', index, 'listen', at], `${address} is listened on already`);
+        addresses.add(address);
+      }
+      for (const [at, { upstream }] of routes.entries()) {
+        if (upstream === undefined || Object.hasOwn(upstreams, upstream)) continue;
+        const meant = nearest(upstream, Object.keys(upstreams));
+        const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+        this.#at(['services', index, 'routes', at, 'upstream'], `there is no upstream "${upstream}"${hint}`);
+      }
+      this.#warnUnreachable(index, routes);
+    }
+    for (const [name, { peers }] of Object.entries(upstreams)) {
+      const seen = new Set<string>();
+      for (const [at, { host, port }] of peers.entries()) {
+        if (seen.has(`${host}:${port}`)) this.#at(['upstreams', name, 'peers', at], `${host}:${port} is there twice`);
+        seen.add(`${host}:${port}`);
+      }
+    }
+  }
+
+  #warnUnreachable(service: number, routes: Settings['services'][number]['routes']): void {
+    const last = routes.findIndex(({ match }) => match === undefined || Object.keys(match).length === 0);
+    if (last < 0 || last === routes.length - 1) return;
+    this.#warning(['services', service, 'routes', last + 1], 'can never be reached: the route before it matches everything');
+  }
+
+  #withLogLevel(settings: Settings): Settings | undefined {
+    const level = this.#env['SLUICE_LOG'];
+    if (level === undefined || level === '') return settings;
+    const log = settingsSchema.shape.log.safeParse({ level });
+    if (log.success) return { ...settings, log: log.data };
+    const message = `environment variable SLUICE_LOG: expected trace, debug, info, warn or error, got ${JSON.stringify(level)}`;
+    this.problems.push({ file: this.#file, line: 1, column: 1, path: '', message });
+    return undefined;
+  }
+
+  // ── places ────────────────────────────────────────────────────────────────
+
+  #at(path: Path, message: string): void {
+    this.#problem(this.#offsetOf(path), path, message);
+  }
+
+  #warning(path: Path, message: string): void {
+    this.warnings.push(this.#place(this.#keyOffset(path.slice(0, -1), path.at(-1)!), path, message));
+  }
+
+  #problem(offset: number, path: Path, message: string): void {
+    this.problems.push(this.#place(offset, path, message));
+  }
+
+  #place(offset: number, path: Path, message: string): Problem {
+    const { line, col } = this.#lines.linePos(offset);
+    return { file: this.#file, line: Math.max(1, line), column: Math.max(1, col), path: shownPath(path), message };
+  }
+
+  /** Where the value is; where its nearest ancestor is, if it is not there. */
+  #offsetOf(path: Path): number {
+    for (let length = path.length; length > 0; length--) {
+      const node = this.#document!.getIn(path.slice(0, length) as unknown[], true);
+      if (isNode(node) && node.range) return node.range[0];
+    }
+    return 0;
+  }
+
+  #keyOffset(path: Path, key: PropertyKey): number {
+    const parent = path.length === 0 ? this.#document!.contents : this.#document!.getIn(path as unknown[], true);
+    if (isMap(parent)) {
+      for (const pair of parent.items) {
+        if (isPair(pair) && isScalar(pair.key) && String(pair.key.value) === String(key)) return pair.key.range?.[0] ?? 0;
+      }
+    }
+    return isSeq(parent) ? this.#offsetOf([...path, key]) : this.#offsetOf(path);
+  }
+
+  #valueAt(path: Path): unknown {
+    const value = this.#document!.getIn(path as unknown[]);
+    return isNode(value) ? value.toJS(this.#document!) : value;
+  }
+}
+
+function shownPath(path: Path): string {
+  return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`)).join('');
+}
+
+function withArticle(kind: string): string {
+  const words: Readonly<Record<string, string>> = {
+    object: 'a mapping',
+    record: 'a mapping',
+    array: 'a list',
+    string: 'text',
+    number: 'a number',
+    boolean: 'true or false',
+  };
+  return words[kind] ?? kind;
+}
+
+function countOf(origin: string): string {
+  if (origin === 'array') return ' entries';
+  return origin === 'string' ? ' characters' : '';
+}
+
+function suggestion(value: unknown, known: readonly unknown[]): string {
+  const meant = nearest(String(value), known.map(String));
+  return meant === undefined || meant === value ? '' : `; did you mean "${meant}"?`;
+}
+
+function unionMessage(issue: z.core.$ZodIssueInvalidUnion, value: unknown): string {
+  const got = value === undefined ? 'nothing' : JSON.stringify(value);
+  if (issue.discriminator !== undefined) return `expected a known "${issue.discriminator}", got ${got}`;
+  const inner = issue.errors.flat().map(({ message }) => message);
+  return `${[...new Set(inner)].join(', or ')} (got ${got})`;
+}
+
+/** Keys that are allowed at a place, for suggestions: asked of the schema itself. */
+function keysAt(path: Path): string[] {
+  let schema: unknown = settingsSchema;
+  for (const part of path) schema = stepInto(unwrap(schema), part);
+  const inner = unwrap(schema) as { shape?: Record<string, unknown>; options?: unknown[] };
+  if (inner.shape !== undefined) return Object.keys(inner.shape);
+  return (inner.options ?? []).flatMap((option) => Object.keys((unwrap(option) as { shape?: object }).shape ?? {}));
+}
+
+interface Definition {
+  readonly def?: { readonly innerType?: unknown; readonly in?: unknown; readonly element?: unknown; readonly valueType?: unknown };
+  readonly shape?: Readonly<Record<string, unknown>>;
+}
+
+/** Through defaults, optionals and transforms to what they wrap. */
+function unwrap(schema: unknown): unknown {
+  const definition = (schema as Definition | undefined)?.def;
+  const inner = definition?.innerType ?? definition?.in;
+  return inner === undefined ? schema : unwrap(inner);
+}
+
+function stepInto(schema: unknown, part: PropertyKey): unknown {
+  const { def, shape } = (schema ?? {}) as Definition;
+  return typeof part === 'number' ? def?.element : (shape?.[String(part)] ?? def?.valueType);
+}

@@ -1,0 +1,93 @@
+/**
+ * The process log: one JSON object per line, through pino. The only file that
+ * knows pino. Access logs are written elsewhere, in batches.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { pino, type DestinationStream, type Logger } from 'pino';
+import { SonicBoom } from 'sonic-boom';
+
+export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error';
+export type Fields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  trace(fields: Fields, text: string): void;
+  debug(fields: Fields, text: string): void;
+  info(fields: Fields, text: string): void;
+  warn(fields: Fields, text: string): void;
+  error(fields: Fields, text: string): void;
+  /** A log whose lines carry these fields too. */
+  child(fields: Fields): Log;
+  /** Everything written so far is with the kernel when it returns. */
+  flush(): void;
+  /** Opens the file anew, after somebody renamed it. */
+  reopen(): void;
+}
+
+export interface LogOptions {
+  readonly level: Level;
+  /** `stderr`, or the path of a file that is appended to. */
+  readonly destination: string;
+  readonly name: 'supervisor' | 'worker';
+}
+
+/** Fields with these names never show their value, wherever a program puts them. */
+const SECRETS = ['authorization', 'cookie', 'set-cookie', 'x-api-key', 'password', 'secret', 'token', 'keys'];
+
+/** When a disk takes no more, this much waits; what comes then is dropped. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+
+/** @throws {Error} the file cannot be written; the message names it and says why */
+export function createLog({ level, destination, name }: LogOptions): Log {
+  const stream = open(destination);
+  const logger = pino(
+    {
+      level,
+      base: { pid: process.pid, process: name },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRETS.flatMap((key) => [`["${key}"]`, `*["${key}"]`]), censor: '[redacted]' },
+    },
+    stream as unknown as DestinationStream,
+  );
+  return wrap(logger, stream);
+}
+
+function open(destination: string): SonicBoom {
+  const toFile = destination !== 'stderr';
+  if (toFile) checkWritable(destination);
+  const stream = new SonicBoom({
+    ...(toFile ? { dest: destination, mkdir: false, append: true } : { fd: 2 }),
+    sync: true,
+    maxLength: MAX_WAITING_BYTES,
+  } as ConstructorParameters<typeof SonicBoom>[0]);
+  // A full disk or a closed pipe must not end the process, nor keep it from ending.
+  stream.on('error', () => {});
+  return stream;
+}
+
+function checkWritable(path: string): void {
+  try {
+    closeSync(openSync(path, 'a', 0o640));
+  } catch (thrown) {
+    throw new Error(`cannot write error_log ${path}: ${(thrown as Error).message}`, { cause: thrown });
+  }
+}
+
+function wrap(logger: Logger, stream: SonicBoom): Log {
+  return {
+    trace: (fields, text) => logger.trace(fields, text),
+    debug: (fields, text) => logger.debug(fields, text),
+    info: (fields, text) => logger.info(fields, text),
+    warn: (fields, text) => logger.warn(fields, text),
+    error: (fields, text) => logger.error(fields, text),
+    child: (fields) => wrap(logger.child(fields), stream),
+    flush() {
+      try {
+        stream.flushSync();
+      } catch {
+        // The disk is full or the reader gone: there is nowhere left to say so.
+      }
+    },
+    reopen: () => stream.reopen(),
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * The calls of the C library that Node does not offer: memory shared between
+ * processes, and sockets that are bound before anybody accepts on them. The only
+ * file that knows koffi.
+ *
+ * Every result is checked: a failed call throws an error with the call's name
+ * and the system's code, as Node's own do.
+ */
+import { createRequire } from 'node:module';
+import { isIPv6 } from 'node:net';
+import { constants } from 'node:os';
+
+export interface ListenSocket {
+  /** Numeric IPv4 or IPv6 address. */
+  readonly host: string;
+  /** 0: the system chooses. */
+  readonly port: number;
+  readonly backlog: number;
+}
+
+export interface Libc {
+  /** Memory that only those who have the descriptor can reach; gone with the last of them. */
+  createMemory(name: string, size: number): number;
+  /** The memory behind the descriptor, shared with every process that maps it. Never unmapped. */
+  mapMemory(fd: number, size: number): ArrayBuffer;
+  /** A second descriptor for the same thing, closed on exec. */
+  dup(fd: number): number;
+  close(fd: number): void;
+  /** A listening socket with SO_REUSEPORT, so that several can share an address. */
+  listenSocket(socket: ListenSocket): number;
+  /** The port a socket is bound to. */
+  socketPort(fd: number): number;
+  /** Throws as `bind` does if somebody else has the port: SO_REUSEPORT alone would share it silently. */
+  checkPortFree(host: string, port: number): void;
+}
+
+/** Why there is none, in words for the operator. */
+export interface NoLibc {
+  readonly unavailable: string;
+}
+
+let opened: Libc | NoLibc | undefined;
+
+export function openLibc(): Libc | NoLibc {
+  opened ??= open();
+  return opened;
+}
+
+function open(): Libc | NoLibc {
+  const { platform, arch } = process;
+  if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
+    return { unavailable: `shared memory needs Linux on x64 or arm64, and this is ${platform} on ${arch}` };
+  }
+  try {
+    // Loaded here and not at import: it is native code, which may be missing.
+    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
+    return bind(koffi);
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return { unavailable: `koffi has no binary for this system (reinstall without --omit=optional): ${reason}` };
+  }
+}
+
+/** The part of koffi that we use. */
+interface Koffi {
+  load(library: null): { func(signature: string): (...args: unknown[]) => number };
+  view(pointer: unknown, length: number): ArrayBuffer;
+  errno(): number;
+}
+
+const MFD_CLOEXEC = 1;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const F_DUPFD_CLOEXEC = 1030;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_REUSEPORT = 15;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+
+function bind(koffi: Koffi): Libc {
+  const library = koffi.load(null);
+  const memfdCreate = library.func('int memfd_create(const char *name, unsigned int flags)');
+  const ftruncate = library.func('int ftruncate(int fd, int64_t length)');
+  const mmap = library.func('intptr_t mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)');
+  const fcntl = library.func('int fcntl(int fd, int command, int argument)');
+  const close = library.func('int close(int fd)');
+  const socket = library.func('int socket(int domain, int type, int protocol)');
+  const setsockopt = library.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
+  const bindTo = library.func('int bind(int fd, const void *address, uint32_t length)');
+  const listen = library.func('int listen(int fd, int backlog)');
+  const getsockname = library.func('int getsockname(int fd, void *address, void *length)');
+
+  const checked = (call: string, result: number): number => {
+    if (result !== -1) return result;
+    throw systemError(call, koffi.errno());
+  };
+  const option = (fd: number, level: number, name: number) => {
+    const on = Buffer.alloc(4);
+    on.writeInt32LE(1);
+    checked('setsockopt', setsockopt(fd, level, name, on, 4));
+  };
+  const boundSocket = (host: string, port: number, reusePort: boolean): number => {
+    const family = isIPv6(host) ? AF_INET6 : AF_INET;
+    const fd = checked('socket', socket(family, SOCK_STREAM_NONBLOCK_CLOEXEC, 0));
+    try {
+      option(fd, SOL_SOCKET, SO_REUSEADDR);
+      if (reusePort) option(fd, SOL_SOCKET, SO_REUSEPORT);
+      // `::` must not take the IPv4 addresses along: they are named apart in the configuration.
+      if (family === AF_INET6) option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+      const address = socketAddress(host, port);
+      checked('bind', bindTo(fd, address, address.length));
+      return fd;
+    } catch (thrown) {
+      close(fd);
+      throw thrown;
+    }
+  };
+
+  return {
+    createMemory(name, size) {
+      const fd = checked('memfd_create', memfdCreate(`sluice-${name}`, MFD_CLOEXEC));
+      try {
+        checked('ftruncate', ftruncate(fd, size));
+      } catch (thrown) {
+        close(fd);
+        throw thrown;
+      }
+      return fd;
+    },
+    mapMemory(fd, size) {
+      // MAP_FAILED is the pointer -1, not an exception.
+      const pointer = checked('mmap', Number(mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0)));
+      return koffi.view(BigInt(pointer), size);
+    },
+    dup: (fd) => checked('fcntl', fcntl(fd, F_DUPFD_CLOEXEC, 3)),
+    close: (fd) => void checked('close', close(fd)),
+    listenSocket({ host, port, backlog }) {
+      const fd = boundSocket(host, port, true);
+      try {
+        checked('listen', listen(fd, backlog));
+      } catch (thrown) {
+        close(fd);
+        throw thrown;
+      }
+      return fd;
+    },
+    socketPort(fd) {
+      const address = Buffer.alloc(28);
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(address.length);
+      checked('getsockname', getsockname(fd, address, length));
+      return address.readUInt16BE(2);
+    },
+    checkPortFree: (host, port) => void close(boundSocket(host, port, false)),
+  };
+}
+
+/** `struct sockaddr_in` or `sockaddr_in6`: family in host order, port and address in network order. */
+function socketAddress(host: string, port: number): Buffer {
+  const family = isIPv6(host) ? AF_INET6 : AF_INET;
+  const address = Buffer.alloc(family === AF_INET6 ? 28 : 16);
+  address.writeUInt16LE(family, 0);
+  address.writeUInt16BE(port, 2);
+  if (family === AF_INET) Buffer.from(host.split('.').map(Number)).copy(address, 4);
+  else ipv6Bytes(host).copy(address, 8);
+  return address;
+}
+
+function ipv6Bytes(host: string): Buffer {
+  const groupsOf = (text: string) =>
+    text === ''
+      ? []
+      : text.split(':').flatMap((group) => {
+          if (!group.includes('.')) return [Number.parseInt(group, 16)];
+          const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number);
+          return [a * 256 + b, c * 256 + d];
+        });
+  const [head = '', tail] = host.split('::');
+  const left = groupsOf(head);
+  const right = tail === undefined ? [] : groupsOf(tail);
+  const zeros = Array.from({ length: 8 - left.length - right.length }, () => 0);
+  const bytes = Buffer.alloc(16);
+  for (const [at, group] of [...left, ...zeros, ...right].entries()) bytes.writeUInt16BE(group, at * 2);
+  return bytes;
+}
+
+function systemError(call: string, errno: number): NodeJS.ErrnoException {
+  const code = Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+  const error: NodeJS.ErrnoException = new Error(`${call} failed: ${code}`);
+  error.code = code;
+  error.errno = errno;
+  error.syscall = call;
+  return error;
+}

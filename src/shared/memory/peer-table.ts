@@ -1,0 +1,72 @@
+/**
+ * What every process of the host knows about the peers. One row per peer, found
+ * by the hash of its upstream's name and its address.
+ *
+ * A row is 32 bytes, little endian:
+ *
+ *   offset  type   field                                   written by
+ *        0  i32×2  hash; 0, 0 marks a free row             the supervisor, once, before workers run
+ *        8  i32    verdict: 0 unknown, 1 healthy, 2 ill    the worker that has the duty to probe
+ *       12  i32    free
+ *       16  f64    verdict given at, nanoseconds           the prober, before the verdict
+ *       24  8 bytes free
+ */
+import { hash32 } from './hash.ts';
+import { seedOf, type Segment } from './segment.ts';
+
+const ROWS = 4_096;
+const ROW_WORDS = 8;
+
+export type Verdict = 'unknown' | 'healthy' | 'ill';
+
+const VERDICTS: readonly Verdict[] = ['unknown', 'healthy', 'ill'];
+
+export function peerTableSize(): number {
+  return ROWS * ROW_WORDS * 4;
+}
+
+export class PeerTable {
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+  readonly #seed: readonly [number, number];
+
+  constructor(segment: Segment) {
+    this.#words = new Int32Array(segment.buffer, segment.offset, ROWS * ROW_WORDS);
+    this.#doubles = new Float64Array(segment.buffer, segment.offset, (ROWS * ROW_WORDS) / 2);
+    this.#seed = seedOf(segment);
+  }
+
+  /**
+   * The peer's row; claimed if it has none yet.
+   *
+   * @throws {Error} the table is full
+   */
+  row(upstream: string, address: string): number {
+    const key = `${upstream}\0${address}`;
+    const first = hash32(key, this.#seed[0]) | 1; // never 0, which marks a free row
+    const second = hash32(key, this.#seed[1]);
+    for (let probe = 0; probe < ROWS; probe++) {
+      const row = ((first >>> 1) + probe) % ROWS;
+      const at = row * ROW_WORDS;
+      const found = Atomics.compareExchange(this.#words, at, 0, first);
+      if (found === 0) Atomics.store(this.#words, at + 1, second);
+      if (found === 0 || (found === first && Atomics.load(this.#words, at + 1) === second)) return row;
+    }
+    throw new Error(`more than ${ROWS} peers: the peer table is full`);
+  }
+
+  verdict(row: number): Verdict {
+    return VERDICTS[Atomics.load(this.#words, row * ROW_WORDS + 2)] ?? 'unknown';
+  }
+
+  /** Only the prober calls this. */
+  setVerdict(row: number, verdict: Verdict, nowNs: number): void {
+    this.#doubles[(row * ROW_WORDS) / 2 + 2] = nowNs;
+    Atomics.store(this.#words, row * ROW_WORDS + 2, VERDICTS.indexOf(verdict));
+  }
+
+  /** Nanoseconds; 0 if there is no verdict yet. */
+  verdictAt(row: number): number {
+    return this.#doubles[(row * ROW_WORDS) / 2 + 2] ?? 0;
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Which slot of a worker's metrics row counts what. A function of the names
+ * alone, so supervisor and workers come to the same answer.
+ */
+import { errorCodes } from '../errors/catalog.ts';
+
+/** Upper bounds in seconds; the last bucket, for everything above, is implied. */
+export const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
+
+/** Slots of the process itself, before those of services and upstreams. */
+export const ProcessSlot = { residentBytes: 0, cpuSeconds: 1, eventLoopDelay: 2 } as const;
+const PROCESS_SLOTS = 3;
+
+/** Slots of a service, relative to its first. */
+export const ServiceSlot = {
+  inFlight: 0,
+  connectionsOpen: 1,
+  connectionsAccepted: 2,
+  requestBytes: 3,
+  responseBytes: 4,
+  limitAllowed: 5,
+  limitRefused: 6,
+  durationSum: 7,
+  durations: 8,
+  /** Then one for each error code, then one for each status from 0 (nobody was there to answer) to 599. */
+  errors: 8 + DURATION_BUCKETS.length + 1,
+  statuses: 8 + DURATION_BUCKETS.length + 1 + errorCodes.length,
+} as const;
+const STATUSES = 600;
+const SERVICE_SLOTS = ServiceSlot.statuses + STATUSES;
+
+/** Slots of an upstream, relative to its first. */
+export const UpstreamSlot = { opened: 0, reused: 1, retried: 2 } as const;
+const UPSTREAM_SLOTS = 3;
+
+export interface Names {
+  readonly services: readonly string[];
+  readonly upstreams: readonly string[];
+}
+
+export class MetricsLayout {
+  readonly services: readonly string[];
+  readonly upstreams: readonly string[];
+  readonly slots: number;
+
+  constructor({ services, upstreams }: Names) {
+    this.services = services;
+    this.upstreams = upstreams;
+    this.slots = PROCESS_SLOTS + services.length * SERVICE_SLOTS + upstreams.length * UPSTREAM_SLOTS;
+  }
+
+  serviceStart(name: string): number {
+    const index = this.services.indexOf(name);
+    if (index < 0) throw new Error(`no figures are kept for a service "${name}"`);
+    return PROCESS_SLOTS + index * SERVICE_SLOTS;
+  }
+
+  /** `undefined`: a peer that belongs to no balancer. */
+  upstreamStart(name: string): number | undefined {
+    const index = this.upstreams.indexOf(name);
+    if (index < 0) return undefined;
+    return PROCESS_SLOTS + this.services.length * SERVICE_SLOTS + index * UPSTREAM_SLOTS;
+  }
+
+  /** Slots that say how things are now: they end with their process and are not added to totals. */
+  get passingSlots(): ReadonlySet<number> {
+    const slots = new Set<number>(Object.values(ProcessSlot));
+    slots.delete(ProcessSlot.cpuSeconds);
+    for (const name of this.services) {
+      const start = this.serviceStart(name);
+      slots.add(start + ServiceSlot.inFlight).add(start + ServiceSlot.connectionsOpen);
+    }
+    return slots;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * A rate limit that all workers of the host share: `rate` on average, `burst` at
+ * once, per key. Building one opens nothing; the worker gives it its table.
+ */
+import { LimitTable, limitTableSize, type LimitPolicy } from '../../shared/memory/limit-table.ts';
+import type { Segment, SegmentSpec } from '../../shared/memory/segment.ts';
+import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
+
+export interface Rate {
+  readonly count: number;
+  readonly perMs: number;
+}
+
+export interface RateLimiterOptions {
+  /** Names the table: workers and generations agree by it. Unique in a program. */
+  readonly name: string;
+  /** `'10/s'`, `'600/m'`, `'100/h'`, or the parts. */
+  readonly rate: string | Rate;
+  /** How many may come at once: a burst of 20 admits exactly 20. */
+  readonly burst: number;
+  /** Keys that can be told apart at a time; the memory is fixed by it. Default 65,536. */
+  readonly maxKeys?: number;
+  /** Default: CLOCK_MONOTONIC, in nanoseconds. */
+  readonly clock?: Clock;
+}
+
+export interface Decision {
+  readonly allowed: boolean;
+  /** How many more would be allowed right now. */
+  readonly remaining: number;
+  /** 0 if allowed. */
+  readonly retryAfterMs: number;
+}
+
+/** Limiters of this process, by name. */
+const limiters = new Map<string, RateLimiter>();
+
+/** The segments that the program's limiters need. */
+export function limiterSpecs(): SegmentSpec[] {
+  return [...limiters.values()].map((limiter) => limiter.spec);
+}
+
+/** @throws {Error} a limiter's segment is missing */
+export function bindLimiters(find: (name: string) => Segment | undefined): void {
+  for (const limiter of limiters.values()) {
+    const segment = find(limiter.spec.name);
+    if (segment === undefined) throw new Error(`the supervisor has no limiter "${limiter.spec.name}": build limiters in every process`);
+    limiter.bind(segment);
+  }
+}
+
+export class RateLimiter {
+  readonly spec: SegmentSpec;
+  readonly #policy: LimitPolicy;
+  readonly #clock: Clock;
+  #table: LimitTable | undefined;
+
+  /**
+   * @throws {TypeError} the rate is none, or the burst below 1
+   * @throws {Error} another limiter has that name
+   */
+  constructor({ name, rate, burst, maxKeys = 65_536, clock = monotonicNs }: RateLimiterOptions) {
+    if (limiters.has(name)) throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
+    if (!Number.isInteger(burst) || burst < 1) throw new TypeError(`burst: expected a whole number from 1 on, got ${burst}`);
+    this.#policy = { ...(typeof rate === 'string' ? parseRate(rate) : rate), burst };
+    this.#clock = clock;
+    this.spec = { name: `limit:${name}`, layout: 1, size: limitTableSize(maxKeys) };
+    limiters.set(name, this);
+  }
+
+  bind(segment: Segment): void {
+    this.#table = new LimitTable(segment, this.#policy);
+  }
+
+  /** Spends `cost` of the key's allowance, if it has that much. */
+  check(key: string, cost = 1): Decision {
+    const table = this.#table;
+    if (table === undefined) throw new Error(`limiter "${this.spec.name}" was used before the server ran`);
+    const allowed = table.take(key, this.#clock(), cost);
+    return { allowed, remaining: table.remaining, retryAfterMs: table.waitMs };
+  }
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+function parseRate(text: string): Rate {
+  const [, count, unit = ''] = /^(\d+)\/([smh])$/.exec(text) ?? [];
+  const perMs = UNITS[unit];
+  if (count === undefined || perMs === undefined || Number(count) < 1) {
+    throw new TypeError(`rate: expected a count per s, m or h, such as "10/s", got ${JSON.stringify(text)}`);
+  }
+  return { count: Number(count), perMs };
+}

@@ -1,0 +1,38 @@
+/**
+ * Heads and chunks as they go out, as Latin-1 text. Headers have been checked
+ * when they were parsed or set, so nothing is checked again here.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { Headers } from '../../http/headers.ts';
+import type { RequestHead, ResponseHead } from '../../http/message.ts';
+
+/** @param extra lines that only the connection knows about, each with its CRLF */
+export function requestHeadText(head: RequestHead, extra: string): string {
+  return `${head.method} ${head.target} HTTP/1.1\r\n${fieldLines(head.headers)}${extra}\r\n`;
+}
+
+/** @param extra lines that only the connection knows about, each with its CRLF */
+export function responseHeadText(head: ResponseHead, extra: string): string {
+  const reason = head.reason === '' ? reasonOf(head.status) : head.reason;
+  return `HTTP/1.1 ${head.status} ${reason}\r\n${fieldLines(head.headers)}${extra}\r\n`;
+}
+
+function fieldLines(headers: Headers): string {
+  const { raw } = headers;
+  let text = '';
+  for (let at = 0; at < raw.length; at += 2) text += `${raw[at]}: ${raw[at + 1]}\r\n`;
+  return text;
+}
+
+export function chunkHead(length: number): string {
+  return `${length.toString(16)}\r\n`;
+}
+
+export function lastChunk(trailers: Headers | undefined): string {
+  return trailers === undefined ? '0\r\n\r\n' : `0\r\n${fieldLines(trailers)}\r\n`;
+}
+
+/** The usual words for a status. */
+export function reasonOf(status: number): string {
+  return STATUS_CODES[status] ?? 'Unknown';
+}

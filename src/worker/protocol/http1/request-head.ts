@@ -1,0 +1,223 @@
+/**
+ * The head of an HTTP/1 request (RFC 9112 §3, §5). Pure: bytes in, a head out.
+ *
+ * Everything that two implementations might read differently is refused: what
+ * we pass on, every peer must understand as we did.
+ */
+import { Headers } from '../../http/headers.ts';
+import type { BodyFraming, HttpVersion, RequestHead } from '../../http/message.ts';
+import { Malformed } from '../malformed.ts';
+import { CR, isTarget, isToken, LF, shown, SP } from './bytes.ts';
+import { readFields } from './field-section.ts';
+import { keepsAlive, requestFraming, upgradeOf } from './framing.ts';
+
+export interface HeadLimits {
+  readonly maxTargetBytes: number;
+  /** Request line and fields together. */
+  readonly maxHeadBytes: number;
+  readonly maxHeaderCount: number;
+}
+
+export const DEFAULT_HEAD_LIMITS: HeadLimits = {
+  maxTargetBytes: 8 * 1024,
+  maxHeadBytes: 32 * 1024,
+  maxHeaderCount: 100,
+};
+
+export interface ParsedRequest {
+  readonly head: RequestHead;
+  readonly framing: BodyFraming;
+  /** The client can use the connection again. */
+  readonly keepAlive: boolean;
+  /** It waits for a 100 before it sends its body. */
+  readonly expectsContinue: boolean;
+  /** What it asks to change the protocol to. */
+  readonly upgrade: string | undefined;
+}
+
+/** Longer ones are no method anybody has registered. */
+const MAX_METHOD_BYTES = 32;
+const INCOMPLETE = -1;
+
+export class RequestHeadParser {
+  readonly #limits: HeadLimits;
+  #parsed: ParsedRequest | undefined;
+  // Where the parts of the request line are, as of the last `#readLine`.
+  #method = '';
+  #target = '';
+  #version: HttpVersion = '1.1';
+
+  constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Reads one head from `bytes[from..end)`.
+   *
+   * @returns the index after the head, which `take` then gives; -1 if the bytes
+   *   end before it: call again with more, from the same first byte
+   * @throws {Malformed} as early as the bytes allow
+   */
+  parse(bytes: Buffer, from: number, end: number): number {
+    const afterLine = this.#readLine(bytes, from, end);
+    if (afterLine === INCOMPLETE) return this.#needMore(end - from);
+    const fields: string[] = [];
+    const afterHead = readFields(bytes, afterLine, end, this.#limits.maxHeaderCount, fields);
+    if (afterHead === INCOMPLETE) return this.#needMore(end - from);
+    if (afterHead - from > this.#limits.maxHeadBytes) throw this.#headTooLarge();
+    this.#parsed = this.#judge(new Headers(fields));
+    return afterHead;
+  }
+
+  /** The head that the last successful `parse` read; once. */
+  take(): ParsedRequest {
+    const parsed = this.#parsed;
+    if (parsed === undefined) throw new Error('no head has been read');
+    this.#parsed = undefined;
+    return parsed;
+  }
+
+  #needMore(have: number): typeof INCOMPLETE {
+    if (have > this.#limits.maxHeadBytes) throw this.#headTooLarge();
+    return INCOMPLETE;
+  }
+
+  #headTooLarge(): Malformed {
+    return new Malformed(`expected a head of at most ${this.#limits.maxHeadBytes} bytes, got more`, 'head-too-large');
+  }
+
+  // ── the request line (RFC 9112 §3) ────────────────────────────────────────
+
+  #readLine(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    // One empty line is tolerated before a request (§2.2); more is no client that we know.
+    if (bytes[at] === CR) {
+      if (at + 1 >= end) return INCOMPLETE;
+      if (bytes[at + 1] !== LF) throw new Malformed(`expected a method, got ${shown(CR)}`);
+      at += 2;
+    }
+    const afterMethod = this.#readMethod(bytes, at, end);
+    if (afterMethod === INCOMPLETE) return INCOMPLETE;
+    const afterTarget = this.#readTarget(bytes, afterMethod, end);
+    if (afterTarget === INCOMPLETE) return INCOMPLETE;
+    return this.#readVersion(bytes, afterTarget, end);
+  }
+
+  #readMethod(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    while (at < end && isToken(bytes[at]!)) at += 1;
+    if (at - from > MAX_METHOD_BYTES) throw new Malformed(`expected a method of at most ${MAX_METHOD_BYTES} bytes, got more`);
+    if (at >= end) return INCOMPLETE;
+    if (at === from) throw new Malformed(`expected a method, got ${shown(bytes[at]!)}`);
+    if (bytes[at] !== SP) throw new Malformed(`expected one space after the method, got ${shown(bytes[at]!)}`);
+    this.#method = methodOf(bytes, from, at);
+    return at + 1;
+  }
+
+  #readTarget(bytes: Buffer, from: number, end: number): number {
+    const { maxTargetBytes } = this.#limits;
+    let at = from;
+    while (at < end && isTarget(bytes[at]!)) at += 1;
+    if (at - from > maxTargetBytes) {
+      throw new Malformed(`expected a target of at most ${maxTargetBytes} bytes, got more`, 'target-too-long');
+    }
+    if (at >= end) return INCOMPLETE;
+    if (at === from) throw new Malformed(`expected a target after one space, got ${shown(bytes[at]!)}`);
+    if (bytes[at] !== SP) throw new Malformed(`expected one space after the target, got ${shown(bytes[at]!)}`);
+    this.#target = bytes.latin1Slice(from, at);
+    return at + 1;
+  }
+
+  #readVersion(bytes: Buffer, from: number, end: number): number {
+    const available = Math.min(end - from, VERSION_LINE.length);
+    for (let at = 0; at < available; at++) {
+      const byte = bytes[from + at]!;
+      const wanted = VERSION_LINE.charCodeAt(at);
+      const isVersionDigit = at === 5 || at === 7;
+      if (isVersionDigit ? byte >= 0x30 && byte <= 0x39 : byte === wanted) continue;
+      throw new Malformed(`expected "HTTP/1.1" and CRLF after the target, got ${shown(byte)}`);
+    }
+    if (available < VERSION_LINE.length) return INCOMPLETE;
+    const version = bytes.latin1Slice(from + 5, from + 8);
+    if (version !== '1.1' && version !== '1.0') {
+      throw new Malformed(`expected HTTP/1.0 or HTTP/1.1, got HTTP/${version}`, 'version-not-supported');
+    }
+    this.#version = version;
+    return from + VERSION_LINE.length;
+  }
+
+  // ── what the head means ───────────────────────────────────────────────────
+
+  #judge(headers: Headers): ParsedRequest {
+    const version = this.#version;
+    const method = this.#method;
+    const host = hostOf(headers, version);
+    const { target, authority } = resolveTarget(method, this.#target, host);
+    const framing = requestFraming(headers, version);
+    return {
+      head: { method, target, version, authority, headers },
+      framing,
+      keepAlive: keepsAlive(headers, version),
+      expectsContinue: expectsContinue(headers, version),
+      upgrade: upgradeOf(headers, version),
+    };
+  }
+}
+
+const VERSION_LINE = 'HTTP/1.1\r\n';
+
+/** The common ones need no new string. */
+function methodOf(bytes: Buffer, from: number, end: number): string {
+  if (end - from === 3 && bytes[from] === 0x47 && bytes[from + 1] === 0x45 && bytes[from + 2] === 0x54) return 'GET';
+  return bytes.latin1Slice(from, end);
+}
+
+/** Name or IPv4 address, or a bracketed IPv6 address; then perhaps a port (RFC 3986 §3.2.2). */
+const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
+
+/** RFC 9112 §3.2: one valid Host, or the request is refused. */
+function hostOf(headers: Headers, version: HttpVersion): string {
+  const host = headers.get('host');
+  if (host === undefined) {
+    if (version === '1.0') return '';
+    throw new Malformed('expected a Host field, got none');
+  }
+  if (headers.getAll('host').length > 1) throw new Malformed('expected one Host field, got several');
+  if (host.includes(',') || !AUTHORITY.test(host)) {
+    throw new Malformed(`expected Host to be a name or address, got ${JSON.stringify(host)}`);
+  }
+  return host;
+}
+
+const ABSOLUTE_FORM = /^https?:\/\/([^/?]*)(.*)$/i;
+
+/** RFC 9112 §3.2.1–3.2.4: the four forms, made one. */
+function resolveTarget(method: string, given: string, host: string): { target: string; authority: string } {
+  if (method === 'CONNECT') {
+    if (!AUTHORITY.test(given) || !/:\d+$/.test(given)) {
+      throw new Malformed(`expected host and port as the target of CONNECT, got ${JSON.stringify(given)}`);
+    }
+    return { target: given, authority: given };
+  }
+  if (given.startsWith('/')) return { target: given, authority: host };
+  if (given === '*') {
+    if (method === 'OPTIONS') return { target: given, authority: host };
+    throw new Malformed(`expected a path, got "*" with ${method}`);
+  }
+  const [, authority, rest = ''] = ABSOLUTE_FORM.exec(given) ?? [];
+  if (authority === undefined || !AUTHORITY.test(authority)) {
+    throw new Malformed(`expected a path or an http URL as the target, got ${JSON.stringify(given)}`);
+  }
+  if (host !== '' && authority.toLowerCase() !== host.toLowerCase()) {
+    throw new Malformed(`expected Host to agree with the target, got ${JSON.stringify(host)} and ${JSON.stringify(authority)}`);
+  }
+  return { target: rest.startsWith('/') ? rest : `/${rest}`, authority };
+}
+
+function expectsContinue(headers: Headers, version: HttpVersion): boolean {
+  const expectation = headers.get('expect');
+  if (expectation === undefined || version === '1.0') return false;
+  const all = headers.getAll('expect');
+  if (all.length === 1 && expectation.toLowerCase() === '100-continue') return true;
+  throw new Malformed(`expected Expect to be 100-continue, got ${JSON.stringify(all.join(', '))}`, 'expectation-failed');
+}

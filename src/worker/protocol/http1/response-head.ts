@@ -1,0 +1,110 @@
+/**
+ * The head of an HTTP/1 response (RFC 9112 §4, §5), read as strictly as a
+ * request's: a response that can be read in two ways poisons whoever gets the
+ * other reading.
+ */
+import { Headers } from '../../http/headers.ts';
+import type { BodyFraming, HttpVersion, ResponseHead } from '../../http/message.ts';
+import { Malformed } from '../malformed.ts';
+import { CR, isDigit, isFieldValue, LF, shown, SP } from './bytes.ts';
+import { readFields } from './field-section.ts';
+import { keepsAlive, responseFraming } from './framing.ts';
+
+export interface ParsedResponse {
+  readonly head: ResponseHead;
+  readonly framing: BodyFraming;
+  /** The peer will take another request on the connection. */
+  readonly keepAlive: boolean;
+}
+
+export interface ResponseLimits {
+  readonly maxHeadBytes: number;
+  readonly maxHeaderCount: number;
+}
+
+const DEFAULT_LIMITS: ResponseLimits = { maxHeadBytes: 64 * 1024, maxHeaderCount: 256 };
+
+const INCOMPLETE = -1;
+const STATUS_START = 'HTTP/1.1 '.length;
+
+export class ResponseHeadParser {
+  readonly #limits: ResponseLimits;
+  #parsed: ParsedResponse | undefined;
+  #version: HttpVersion = '1.1';
+  #status = 0;
+  #reason = '';
+
+  constructor(limits: ResponseLimits = DEFAULT_LIMITS) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Reads one head from `bytes[from..end)`; see `RequestHeadParser.parse`.
+   *
+   * @param requestMethod of the request that it answers
+   */
+  parse(bytes: Buffer, from: number, end: number, requestMethod: string): number {
+    const { maxHeadBytes, maxHeaderCount } = this.#limits;
+    const fields: string[] = [];
+    const afterLine = this.#readLine(bytes, from, end);
+    const afterHead = afterLine < 0 ? INCOMPLETE : readFields(bytes, afterLine, end, maxHeaderCount, fields);
+    if ((afterHead < 0 ? end : afterHead) - from > maxHeadBytes) {
+      throw new Malformed(`expected a response head of at most ${maxHeadBytes} bytes, got more`);
+    }
+    if (afterHead < 0) return INCOMPLETE;
+    const headers = new Headers(fields);
+    const version = this.#version;
+    const framing = responseFraming(headers, version, this.#status, requestMethod);
+    this.#parsed = {
+      head: { status: this.#status, reason: this.#reason, version, headers },
+      framing,
+      keepAlive: framing.kind !== 'until-close' && keepsAlive(headers, version),
+    };
+    return afterHead;
+  }
+
+  /** The head that the last successful `parse` read; once. */
+  take(): ParsedResponse {
+    const parsed = this.#parsed;
+    if (parsed === undefined) throw new Error('no head has been read');
+    this.#parsed = undefined;
+    return parsed;
+  }
+
+  #readLine(bytes: Buffer, from: number, end: number): number {
+    for (let at = 0; at < STATUS_START + 3 && from + at < end; at++) {
+      const byte = bytes[from + at]!;
+      if (at >= STATUS_START ? isDigit(byte) : isVersionByte(byte, at)) continue;
+      throw new Malformed(`expected a status line such as "HTTP/1.1 200 OK", got ${shown(byte)}`);
+    }
+    const afterStatus = from + STATUS_START + 3;
+    if (afterStatus >= end) return INCOMPLETE;
+    this.#version = bytes[from + 7] === 0x30 ? '1.0' : '1.1';
+    this.#status = Number(bytes.latin1Slice(afterStatus - 3, afterStatus));
+    if (this.#status < 100 || this.#status > 599) {
+      throw new Malformed(`expected a status from 100 to 599, got ${this.#status}`);
+    }
+    return this.#readReason(bytes, afterStatus, end);
+  }
+
+  #readReason(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    // The space before the reason is required even if there is none, but some peers leave it out.
+    if (bytes[at] === SP) {
+      at += 1;
+      while (at < end && isFieldValue(bytes[at]!)) at += 1;
+      if (at >= end) return INCOMPLETE;
+    }
+    if (bytes[at] !== CR) throw new Malformed(`expected CRLF after the status line, got ${shown(bytes[at]!)}`);
+    if (at + 1 >= end) return INCOMPLETE;
+    if (bytes[at + 1] !== LF) throw new Malformed(`expected LF after CR in the status line, got ${shown(bytes[at + 1]!)}`);
+    this.#reason = at > from ? bytes.latin1Slice(from + 1, at) : '';
+    return at + 2;
+  }
+}
+
+const START = 'HTTP/1.1 ';
+
+function isVersionByte(byte: number, at: number): boolean {
+  return byte === START.charCodeAt(at) || (at === 7 && byte === 0x30);
+}
