@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { pino, type DestinationStream, type Logger } from 'pino';
-import { SonicBoom } from 'sonic-boom';
+import boom from 'sonic-boom';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -52,14 +52,14 @@ export function createLog({ level, destination, name }: LogOptions): Log {
   return wrap(logger, stream);
 }
 
-function open(destination: string): SonicBoom {
+function open(destination: string): boom.SonicBoom {
   const toFile = destination !== 'stderr';
   if (toFile) checkWritable(destination);
-  const stream = new SonicBoom({
+  const stream = new boom.SonicBoom({
     ...(toFile ? { dest: destination, mkdir: false, append: true } : { fd: 2 }),
     sync: true,
     maxLength: MAX_WAITING_BYTES,
-  } as ConstructorParameters<typeof SonicBoom>[0]);
+  } as ConstructorParameters<typeof boom.SonicBoom>[0]);
   // A full disk or a closed pipe must not end the process, nor keep it from ending.
   stream.on('error', () => {});
   return stream;
@@ -73,7 +73,7 @@ function checkWritable(path: string): void {
   }
 }
 
-function wrap(logger: Logger, stream: SonicBoom): Log {
+function wrap(logger: Logger, stream: boom.SonicBoom): Log {
   return {
     trace: (fields, text) => logger.trace(fields, text),
     debug: (fields, text) => logger.debug(fields, text),
