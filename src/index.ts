@@ -6,7 +6,11 @@ export type { ErrorCode } from './shared/errors/catalog.ts';
 export type { Clock } from './shared/time/clock.ts';
 export type { Log } from './shared/log/log.ts';
 export { TcpHealthCheck, type TcpHealthCheckOptions } from './worker/balance/health-check.ts';
-export { LoadBalancer, type LoadBalancerOptions, type PeerSpec } from './worker/balance/load-balancer.ts';
+export {
+  LoadBalancer,
+  type LoadBalancerOptions,
+  type PeerSpec,
+} from './worker/balance/load-balancer.ts';
 export { random, roundRobin, type Selection } from './worker/balance/selection.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';

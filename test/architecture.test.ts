@@ -51,7 +51,10 @@ describe('architecture', () => {
   test('no import goes round in a circle', () => {
     const files = sources('src');
     const graph = new Map(files.map((file) => [file, importsOf(file)]));
-    assert.deepEqual(files.flatMap((file) => circleThrough(file, graph) ?? []), []);
+    assert.deepEqual(
+      files.flatMap((file) => circleThrough(file, graph) ?? []),
+      [],
+    );
   });
 
   test('each package has one owner, and every import of one is allowed', () => {
@@ -59,7 +62,8 @@ describe('architecture', () => {
     for (const file of sources('src')) {
       for (const name of packagesOf(file)) {
         const owner = owners[name];
-        if (owner === undefined || !file.startsWith(owner)) violations.push(`${file} imports ${name}`);
+        if (owner === undefined || !file.startsWith(owner))
+          violations.push(`${file} imports ${name}`);
       }
     }
     assert.deepEqual(violations, []);
@@ -99,7 +103,9 @@ function importsOf(file: string): string[] {
 }
 
 function packagesOf(file: string): string[] {
-  return specifiersOf(file).filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'));
+  return specifiersOf(file).filter(
+    (specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'),
+  );
 }
 
 function specifiersOf(file: string): string[] {
@@ -127,8 +133,11 @@ function circleThrough(start: string, graph: ReadonlyMap<string, string[]>): str
 }
 
 function isValueImport(file: string, target: string): boolean {
-  const imports = readFileSync(file, 'utf8').matchAll(/^(import|export) (type )?[^;]*?from '([^']+)';/gm);
+  const imports = readFileSync(file, 'utf8').matchAll(
+    /^(import|export) (type )?[^;]*?from '([^']+)';/gm,
+  );
   return [...imports].some(
-    ([, , typeOnly, specifier = '']) => typeOnly === undefined && join(dirname(file), specifier) === target,
+    ([, , typeOnly, specifier = '']) =>
+      typeOnly === undefined && join(dirname(file), specifier) === target,
   );
 }

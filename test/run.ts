@@ -8,7 +8,13 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 
-const FOLDERS = ['test/architecture.test.ts', 'test/unit', 'test/docs', 'test/behaviour', 'test/faults'];
+const FOLDERS = [
+  'test/architecture.test.ts',
+  'test/unit',
+  'test/docs',
+  'test/behaviour',
+  'test/faults',
+];
 
 /** Enough for the slowest file on a busy machine; a test that hangs must not hang everything. */
 const FILE_TIMEOUT_MS = 120_000;
@@ -16,7 +22,10 @@ const FILE_TIMEOUT_MS = 120_000;
 function main(): number {
   const wanted = process.argv.slice(2);
   if (wanted.length === 0) {
-    const failed = [['tsc', '--noEmit'], ['npm', 'run', '--silent', 'lint']].find((command) => run(command) !== 0);
+    const failed = [
+      ['tsc', '--noEmit'],
+      ['npm', 'run', '--silent', 'lint'],
+    ].find((command) => run(command) !== 0);
     if (failed !== undefined) return 1;
   }
   const files = (wanted.length === 0 ? FOLDERS : wanted).flatMap(testFiles);

@@ -42,7 +42,10 @@ function startOrigin(port: number): Promise<ChildProcess> {
 function startGateway(): ChildProcess {
   const args = [...process.execArgv, here('../../bin/sluice.js'), '-c', here('./conf.yaml')];
   // In a process group of its own: Ctrl-C reaches it once, from us, and not a second time from the terminal.
-  const gateway = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+  const gateway = spawn(process.execPath, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  });
   children.push(gateway);
   return gateway;
 }
@@ -52,7 +55,10 @@ async function gatewayReady(gateway: ChildProcess): Promise<void> {
   while (!stopping) {
     if (gateway.exitCode !== null) fail('the gateway could not start; its message is above');
     if (Date.now() > giveUpAt) fail(`the gateway was not ready within ${READY_WITHIN_MS / 1000} s`);
-    const ready = await fetch(`${ADMIN}/readyz`).then(({ ok }) => ok, () => false);
+    const ready = await fetch(`${ADMIN}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
     if (ready) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

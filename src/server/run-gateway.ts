@@ -11,7 +11,11 @@ export function runGateway(options: ServerOptions = {}): Promise<never> {
   const server = Server.fromArgs(options);
   const balancers = balancersFrom(server.settings);
   for (const settings of server.settings.services) {
-    const service = new HttpProxyService(settings.name, gateway(settings, balancers, server.clock), settings);
+    const service = new HttpProxyService(
+      settings.name,
+      gateway(settings, balancers, server.clock),
+      settings,
+    );
     for (const { host, port } of settings.listen) service.addListener(host, port);
     server.addService(service);
   }

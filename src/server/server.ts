@@ -43,7 +43,10 @@ export class Server {
   static fromArgs({ args, clock = monotonicNs }: ServerOptions = {}): Server {
     if (cluster.isWorker) return new Server(clock, undefined);
     // Only in the supervisor: the schema library is slow to load and workers do not need it.
-    const { SupervisorSide } = loadSync<typeof import('./supervisor-side.ts')>('./supervisor-side', import.meta.url);
+    const { SupervisorSide } = loadSync<typeof import('./supervisor-side.ts')>(
+      './supervisor-side',
+      import.meta.url,
+    );
     return new Server(clock, SupervisorSide.fromArgs(args ?? process.argv.slice(2)));
   }
 
@@ -52,7 +55,8 @@ export class Server {
    */
   addService(service: HttpProxyService): this {
     for (const other of this.#services) {
-      if (other.name === service.name) throw new Error(`a service named "${service.name}" was added before`);
+      if (other.name === service.name)
+        throw new Error(`a service named "${service.name}" was added before`);
     }
     this.#services.push(service);
     return this;
@@ -68,4 +72,3 @@ export class Server {
     return runWorker(this.#services, this.clock);
   }
 }
-

@@ -38,7 +38,9 @@ export class HttpProxyService {
     const host = match?.[1] ?? match?.[2];
     const port = Number(match?.[3]);
     if (host === undefined || port > 65_535) {
-      throw new TypeError(`addTcp: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`);
+      throw new TypeError(
+        `addTcp: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`,
+      );
     }
     return this.addListener(host, port);
   }
@@ -53,7 +55,10 @@ export class HttpProxyService {
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/;
 
 /** Makes a service of your phases; give it addresses and add it to a server. */
-export function httpProxyService<Ctx>(proxy: ProxyHttp<Ctx>, options: ServiceOptions = {}): HttpProxyService {
+export function httpProxyService<Ctx>(
+  proxy: ProxyHttp<Ctx>,
+  options: ServiceOptions = {},
+): HttpProxyService {
   // Inside, nothing looks into a context: only the phases that made it do.
   return new HttpProxyService(options.name ?? 'proxy', proxy as ProxyHttp<unknown>);
 }

@@ -18,7 +18,12 @@ export class SupervisorSide {
   readonly #options: Options;
   readonly #warnings: readonly string[];
 
-  private constructor(settings: Settings, user: Readonly<Record<string, unknown>>, options: Options, warnings: readonly string[]) {
+  private constructor(
+    settings: Settings,
+    user: Readonly<Record<string, unknown>>,
+    options: Options,
+    warnings: readonly string[],
+  ) {
     this.settings = settings;
     this.user = user;
     this.#options = options;
@@ -37,7 +42,10 @@ export class SupervisorSide {
   }
 
   static #load(options: Options): SupervisorSide {
-    const loaded = options.conf === undefined ? defaultConfig(process.env) : loadConfig(options.conf, process.env);
+    const loaded =
+      options.conf === undefined
+        ? defaultConfig(process.env)
+        : loadConfig(options.conf, process.env);
     if (!loaded.ok) return endWith(1, formatProblems(loaded.problems, loaded.source));
     const threads = options.threads ?? loaded.settings.threads;
     const warnings = loaded.warnings.map((problem) => formatProblem(problem, loaded.source));
@@ -58,10 +66,13 @@ export class SupervisorSide {
 
   #checkServices(services: readonly HttpProxyService[]): void {
     if (services.length === 0) {
-      throw new StartupError('there is no service to run: give a configuration file with services (-c FILE), or add one in your program');
+      throw new StartupError(
+        'there is no service to run: give a configuration file with services (-c FILE), or add one in your program',
+      );
     }
     for (const { name, listen } of services) {
-      if (listen.length === 0) throw new StartupError(`service "${name}" has no address to listen on`);
+      if (listen.length === 0)
+        throw new StartupError(`service "${name}" has no address to listen on`);
     }
   }
 
@@ -79,13 +90,26 @@ export class SupervisorSide {
       settings,
       user: this.user,
       listen: services.flatMap(({ listen }) => listen),
-      services: services.map(({ name, settings: own }) => ({ name, ...(own ?? connectionDefaults()) })),
-      upstreams: allBalancers().map(({ name, peers }) => ({ name, peers: peers.map(({ peer }) => peer.address) })),
+      services: services.map(({ name, settings: own }) => ({
+        name,
+        ...(own ?? connectionDefaults()),
+      })),
+      upstreams: allBalancers().map(({ name, peers }) => ({
+        name,
+        peers: peers.map(({ peer }) => peer.address),
+      })),
       limits: limiterSpecs(),
       log,
       version: version(),
     });
-    log.info({ addresses: supervisor.addresses, admin: supervisor.adminAddress, threads: settings.threads }, 'serving');
+    log.info(
+      {
+        addresses: supervisor.addresses,
+        admin: supervisor.adminAddress,
+        threads: settings.threads,
+      },
+      'serving',
+    );
     await untilStopped(supervisor, signals, log);
     log.info({}, 'stopped');
     log.flush();
@@ -154,7 +178,10 @@ async function untilStopped(supervisor: Supervisor, signals: Signals, log: Log):
         break;
       case 'SIGQUIT':
       case 'SIGHUP':
-        log.warn({ signal }, 'hand-off and reload are not available in this version; nothing was done');
+        log.warn(
+          { signal },
+          'hand-off and reload are not available in this version; nothing was done',
+        );
     }
   }
 }

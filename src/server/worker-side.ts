@@ -12,7 +12,10 @@ import type { HttpProxyService } from './service.ts';
 /** A worker whose supervisor is gone serves on so long, for a new one to take over the sockets. */
 const ORPHAN_MS = 30_000;
 
-export async function runWorker(services: readonly HttpProxyService[], clock: Clock): Promise<never> {
+export async function runWorker(
+  services: readonly HttpProxyService[],
+  clock: Clock,
+): Promise<never> {
   const boot = readBoot();
   const log = openLog(boot);
   ignoreSignals();
@@ -53,14 +56,18 @@ async function startOrSay(
     log.error({ err: thrown }, 'worker cannot start');
     log.flush();
     // The process must not end before the reason has left.
-    return new Promise(() => process.send!({ kind: 'failed', reason }, undefined, undefined, () => process.exit(1)));
+    return new Promise(() =>
+      process.send!({ kind: 'failed', reason }, undefined, undefined, () => process.exit(1)),
+    );
   }
 }
 
 function withSettings({ name, proxy }: HttpProxyService, boot: Boot): WorkerService {
   const settings = boot.services.find((service) => service.name === name);
   if (settings === undefined) {
-    throw new Error(`service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`);
+    throw new Error(
+      `service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`,
+    );
   }
   return { name, proxy, settings };
 }
@@ -77,12 +84,17 @@ function mapSegments(boot: Boot): ReadonlyMap<string, Segment> {
 }
 
 function openLog({ settings }: Boot): Log {
-  return createLog({ level: settings.log.level, destination: settings.error_log ?? 'stderr', name: 'worker' });
+  return createLog({
+    level: settings.log.level,
+    destination: settings.error_log ?? 'stderr',
+    name: 'worker',
+  });
 }
 
 /** A terminal sends its signals to every process of the program; only the supervisor acts on them. */
 function ignoreSignals(): void {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1'] as const)
+    process.on(signal, () => {});
 }
 
 interface Told {

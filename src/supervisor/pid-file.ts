@@ -11,14 +11,18 @@ import { StartupError } from './startup-error.ts';
 export function writePidFile(path: string): void {
   const owner = livingOwner(path);
   if (owner !== undefined) {
-    throw new StartupError(`pid_file ${path} belongs to process ${owner}, which is running; stop it, or name another file`);
+    throw new StartupError(
+      `pid_file ${path} belongs to process ${owner}, which is running; stop it, or name another file`,
+    );
   }
   const draft = `${path}.${process.pid}`;
   try {
     writeFileSync(draft, `${process.pid}\n`, { mode: 0o644 });
     renameSync(draft, path);
   } catch (thrown) {
-    throw new StartupError(`cannot write pid_file ${path}: ${(thrown as Error).message}`, { cause: thrown });
+    throw new StartupError(`cannot write pid_file ${path}: ${(thrown as Error).message}`, {
+      cause: thrown,
+    });
   }
 }
 

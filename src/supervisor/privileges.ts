@@ -16,11 +16,20 @@ export function dropPrivileges(user: string | undefined, group: string | undefin
     process.setgid?.(groupId);
     if (user !== undefined) process.setuid?.(user);
   } catch (thrown) {
-    const whom = [user && `user "${user}"`, group && `group "${group}"`].filter(Boolean).join(' and ');
-    throw new StartupError(`cannot run as ${whom}: ${(thrown as Error).message}`, { cause: thrown });
+    const whom = [user && `user "${user}"`, group && `group "${group}"`]
+      .filter(Boolean)
+      .join(' and ');
+    throw new StartupError(`cannot run as ${whom}: ${(thrown as Error).message}`, {
+      cause: thrown,
+    });
   }
 }
 
 function primaryGroup(user: string): number {
-  return Number(execFileSync('id', ['-g', '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  return Number(
+    execFileSync('id', ['-g', '--', user], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }),
+  );
 }

@@ -8,7 +8,12 @@ import { openLibc, type Libc } from '../shared/memory/libc.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
 import { PeerTable } from '../shared/memory/peer-table.ts';
 import { createSegment, type Segment, type SegmentSpec } from '../shared/memory/segment.ts';
-import { METRICS_SEGMENT, metricsRows, PEERS_SEGMENT, standardSegments } from '../shared/memory/segments.ts';
+import {
+  METRICS_SEGMENT,
+  metricsRows,
+  PEERS_SEGMENT,
+  standardSegments,
+} from '../shared/memory/segments.ts';
 import { limitEvictions } from '../shared/memory/limit-table.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
@@ -77,8 +82,13 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       closers.push(() => removePidFile(path));
     }
 
-    const layout = new MetricsLayout({ services: services.map(({ name }) => name), upstreams: upstreams.map(({ name }) => name) });
-    const segments = [...standardSegments(layout.slots, threads), ...limits].map((spec) => createSegment(spec, libc));
+    const layout = new MetricsLayout({
+      services: services.map(({ name }) => name),
+      upstreams: upstreams.map(({ name }) => name),
+    });
+    const segments = [...standardSegments(layout.slots, threads), ...limits].map((spec) =>
+      createSegment(spec, libc),
+    );
     const find = (name: string) => segments.find((segment) => segment.name === name)!;
     const metrics = new MetricsTable(find(METRICS_SEGMENT), metricsRows(threads), layout.slots);
     const peers = new PeerTable(find(PEERS_SEGMENT));
@@ -87,7 +97,13 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       addresses.map((peer) => ({ upstream: name, peer, row: peers.row(name, peer) })),
     );
 
-    const boot: Boot = { settings, user, services, upstreams: upstreams.map(({ name }) => name), segments: grants(segments) };
+    const boot: Boot = {
+      settings,
+      user,
+      services,
+      upstreams: upstreams.map(({ name }) => name),
+      segments: grants(segments),
+    };
     const bootFd = writeBoot(boot);
     closers.push(() => closeSync(bootFd));
     const fleet = new Fleet({
@@ -95,15 +111,26 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       inherit: [bootFd, ...segments.flatMap(({ fd }) => (fd === undefined ? [] : [fd]))],
       metrics,
       passingSlots: layout.passingSlots,
-      grant: (slot) => sockets?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
+      grant: (slot) =>
+        sockets?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
       log,
     });
     const page = new MetricsPage({
       layout,
       table: metrics,
-      workers: () => fleet.slots.map(({ number, state, metricsRow }) => ({ slot: number, row: metricsRow, state })),
+      workers: () =>
+        fleet.slots.map(({ number, state, metricsRow }) => ({
+          slot: number,
+          row: metricsRow,
+          state,
+        })),
       restarts: () => fleet.restarts,
-      peers: () => peerRows.map(({ upstream, peer, row }) => ({ upstream, peer, healthy: peers.verdict(row) !== 'ill' })),
+      peers: () =>
+        peerRows.map(({ upstream, peer, row }) => ({
+          upstream,
+          peer,
+          healthy: peers.verdict(row) !== 'ill',
+        })),
       limits: () => limits.map(({ name }) => ({ name, evictions: limitEvictions(find(name)) })),
       shared: libc !== undefined,
       version,
@@ -138,7 +165,10 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
 function libcOrWarn(log: Log): Libc | undefined {
   const libc = openLibc();
   if (!('unavailable' in libc)) return libc;
-  log.warn({ reason: libc.unavailable }, 'no shared memory: limits, health and figures are kept per worker');
+  log.warn(
+    { reason: libc.unavailable },
+    'no shared memory: limits, health and figures are kept per worker',
+  );
   return undefined;
 }
 
@@ -166,7 +196,8 @@ async function openAdmin(
     return await startAdminServer({
       listen: admin.listen,
       metrics: () => page.text(),
-      readiness: () => (fleet.slots.some(({ state }) => state === 'ready') ? undefined : 'no worker is ready'),
+      readiness: () =>
+        fleet.slots.some(({ state }) => state === 'ready') ? undefined : 'no worker is ready',
       status: () => ({ version, pid: process.pid, workers: fleet.slots, restarts: fleet.restarts }),
     });
   } catch (thrown) {

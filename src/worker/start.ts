@@ -57,7 +57,8 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   for (const balancer of allBalancers()) balancer.useTable(peers);
   bindLimiters((name) => segments.get(name));
   const accessLog = openAccessLog(boot.settings.access_log, {
-    onDropped: (lines) => log.warn({ lines }, 'access log lines dropped: the destination takes none'),
+    onDropped: (lines) =>
+      log.warn({ lines }, 'access log lines dropped: the destination takes none'),
   });
   const connector = new Connector({
     deadlines,
@@ -103,8 +104,15 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
 }
 
 function openRecorder({ boot, segments, metricsRow }: WorkerParts): Recorder {
-  const layout = new MetricsLayout({ services: boot.services.map(({ name }) => name), upstreams: boot.upstreams });
-  const table = new MetricsTable(need(segments, METRICS_SEGMENT), metricsRows(boot.settings.threads), layout.slots);
+  const layout = new MetricsLayout({
+    services: boot.services.map(({ name }) => name),
+    upstreams: boot.upstreams,
+  });
+  const table = new MetricsTable(
+    need(segments, METRICS_SEGMENT),
+    metricsRows(boot.settings.threads),
+    layout.slots,
+  );
   return new Recorder(table.rowView(metricsRow), layout);
 }
 
@@ -132,8 +140,10 @@ async function openListeners(
     const figures = recorder.service(service.name);
     for (const grant of listeners) {
       if (grant.service !== service.name) continue;
-      const target = grant.fd === undefined ? { host: grant.host, port: grant.port } : { fd: grant.fd };
-      const onError = (error: Error) => log.error({ err: error, service: service.name }, 'cannot accept');
+      const target =
+        grant.fd === undefined ? { host: grant.host, port: grant.port } : { fd: grant.fd };
+      const onError = (error: Error) =>
+        log.error({ err: error, service: service.name }, 'cannot accept');
       const listener = await Listener.open(target, options, figures, onError);
       opened.push({ service: service.name, listener });
     }

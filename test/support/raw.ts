@@ -46,7 +46,8 @@ export function overSocket(socket: Socket): RawClient {
     new Promise<string>((resolve, reject) => {
       const look = () => {
         if (holds()) resolve(received);
-        else if (ended) reject(new Error(`closed before ${what}; received ${JSON.stringify(received)}`));
+        else if (ended)
+          reject(new Error(`closed before ${what}; received ${JSON.stringify(received)}`));
         else return;
         waiting.delete(look);
       };

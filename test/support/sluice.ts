@@ -106,7 +106,11 @@ export interface Sluice extends Running {
 }
 
 export interface Status {
-  readonly workers: readonly { readonly number: number; readonly state: string; readonly pid: number }[];
+  readonly workers: readonly {
+    readonly number: number;
+    readonly state: string;
+    readonly pid: number;
+  }[];
   readonly restarts: number;
 }
 
@@ -118,7 +122,11 @@ export interface RequestInit {
 }
 
 /** Starts without waiting for anything: for tests about starts that fail. */
-export function launch(t: TestContext, args: readonly string[], { program = BIN, env }: StartOptions = {}): Running {
+export function launch(
+  t: TestContext,
+  args: readonly string[],
+  { program = BIN, env }: StartOptions = {},
+): Running {
   const child = spawn(process.execPath, ['--conditions=sluice-source', program, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
@@ -141,7 +149,11 @@ export function temporaryFile(t: TestContext, name: string, content: string): st
 }
 
 /** Starts and waits until every worker accepts. `version`, `admin` and `access_log` have defaults. */
-export async function startSluice(t: TestContext, yaml: string, options: StartOptions = {}): Promise<Sluice> {
+export async function startSluice(
+  t: TestContext,
+  yaml: string,
+  options: StartOptions = {},
+): Promise<Sluice> {
   const { threads = 1 } = options;
   const heads = ['version: 1', 'admin: { listen: 127.0.0.1:0 }', 'access_log: "off"'];
   const missing = heads.filter((line) => !new RegExp(`^ *${line.split(':')[0]}:`, 'm').test(yaml));
@@ -167,15 +179,23 @@ export async function startSluice(t: TestContext, yaml: string, options: StartOp
 export function get(port: number, path: string, init: RequestInit = {}): Promise<Answer> {
   const { method = 'GET', headers = {}, body, agent = new Agent({ keepAlive: false }) } = init;
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent }, (response) => {
-      const pieces: Buffer[] = [];
-      response.on('data', (piece: Buffer) => pieces.push(piece));
-      response.on('error', reject);
-      response.on('end', () => {
-        const { statusCode: status = 0, headers: fields, rawHeaders } = response;
-        resolve({ status, headers: fields, rawHeaders, body: Buffer.concat(pieces).toString('latin1') });
-      });
-    });
+    const request = httpRequest(
+      { host: '127.0.0.1', port, path, method, headers, agent },
+      (response) => {
+        const pieces: Buffer[] = [];
+        response.on('data', (piece: Buffer) => pieces.push(piece));
+        response.on('error', reject);
+        response.on('end', () => {
+          const { statusCode: status = 0, headers: fields, rawHeaders } = response;
+          resolve({
+            status,
+            headers: fields,
+            rawHeaders,
+            body: Buffer.concat(pieces).toString('latin1'),
+          });
+        });
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -194,6 +214,8 @@ export async function eventually<T>(look: () => Promise<T | undefined>, what: st
 
 function dedent(text: string): string {
   const lines = text.replace(/^\n/, '').split('\n');
-  const indents = lines.filter((line) => line.trim() !== '').map((line) => /^ */.exec(line)![0].length);
+  const indents = lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => /^ */.exec(line)![0].length);
   return lines.map((line) => line.slice(Math.min(...indents))).join('\n');
 }

@@ -2,7 +2,13 @@
 import { isIP, isIPv4 } from 'node:net';
 import * as z from 'zod';
 
-const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   B: 1,
   kB: 1_000,
@@ -32,7 +38,8 @@ function withUnit(expected: string, units: Readonly<Record<string, number>>, { m
   const highest = amountOf(max, units)!;
   return z.unknown().transform((given, context): number => {
     const amount = typeof given === 'string' ? amountOf(given, units) : undefined;
-    if (amount === undefined) return refuse(context, `expected ${expected}, got ${JSON.stringify(given)}`);
+    if (amount === undefined)
+      return refuse(context, `expected ${expected}, got ${JSON.stringify(given)}`);
     if (amount >= lowest && amount <= highest) return amount;
     return refuse(context, `expected ${min} to ${max}, got ${JSON.stringify(given)}`);
   });
@@ -41,14 +48,20 @@ function withUnit(expected: string, units: Readonly<Record<string, number>>, { m
 function amountOf(text: string, units: Readonly<Record<string, number>>): number | undefined {
   const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([A-Za-z]+)$/.exec(text) ?? [];
   const factor = Object.hasOwn(units, unit) ? units[unit] : undefined;
-  return digits === undefined || factor === undefined ? undefined : Math.round(Number(digits) * factor);
+  return digits === undefined || factor === undefined
+    ? undefined
+    : Math.round(Number(digits) * factor);
 }
 
 /** `"10/s"`, `"600/m"`, `"100/h"`. */
 export const rate = z.unknown().transform((given, context): { count: number; perMs: number } => {
-  const [, count, unit = ''] = (typeof given === 'string' && /^(\d{1,9})\/([smh])$/.exec(given)) || [];
+  const [, count, unit = ''] =
+    (typeof given === 'string' && /^(\d{1,9})\/([smh])$/.exec(given)) || [];
   if (count === undefined || Number(count) < 1) {
-    return refuse(context, `expected a rate such as "10/s", "600/m" or "100/h", got ${JSON.stringify(given)}`);
+    return refuse(
+      context,
+      `expected a rate such as "10/s", "600/m" or "100/h", got ${JSON.stringify(given)}`,
+    );
   }
   return { count: Number(count), perMs: DURATION_UNITS[unit]! };
 });
@@ -61,8 +74,12 @@ export interface Address {
 /** `"127.0.0.1:6188"`, `"[::1]:80"`, `"localhost:6188"`; port 0 lets the system choose. */
 export const listenAddress = z.unknown().transform((given, context): Address => {
   const address = addressOf(given);
-  if (address !== undefined && (isIP(address.host) !== 0 || address.host === 'localhost')) return address;
-  return refuse(context, `expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", got ${JSON.stringify(given)}`);
+  if (address !== undefined && (isIP(address.host) !== 0 || address.host === 'localhost'))
+    return address;
+  return refuse(
+    context,
+    `expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", got ${JSON.stringify(given)}`,
+  );
 });
 
 /** As `listenAddress`, but a host name is allowed and port 0 is not. */
@@ -74,7 +91,8 @@ export const peerAddress = z.unknown().transform((given, context): Address => {
 
 function addressOf(given: unknown): Address | undefined {
   if (typeof given !== 'string') return undefined;
-  const [, v6, name, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(given) ?? [];
+  const [, v6, name, digits] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(given) ?? [];
   const host = v6 ?? name;
   const port = Number(digits);
   if (host === undefined || port > 65_535 || (v6 !== undefined && isIP(v6) !== 6)) return undefined;
@@ -89,16 +107,27 @@ export const cidr = z.string().refine(
     const [address = '', prefix, extra] = text.split('/');
     const version = isIP(address);
     if (version === 0 || extra !== undefined) return false;
-    return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 6 ? 128 : 32));
+    return (
+      prefix === undefined ||
+      (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 6 ? 128 : 32))
+    );
   },
-  { error: ({ input }) => `expected an IP address or range such as "10.0.0.0/8", got ${JSON.stringify(input)}` },
+  {
+    error: ({ input }) =>
+      `expected an IP address or range such as "10.0.0.0/8", got ${JSON.stringify(input)}`,
+  },
 );
 
-export const ipv4 = z.string().refine((text) => isIP(text) === 4, { error: 'expected an IPv4 address' });
-export const ipv6 = z.string().refine((text) => isIP(text) === 6, { error: 'expected an IPv6 address' });
+export const ipv4 = z
+  .string()
+  .refine((text) => isIP(text) === 4, { error: 'expected an IPv4 address' });
+export const ipv6 = z
+  .string()
+  .refine((text) => isIP(text) === 6, { error: 'expected an IPv6 address' });
 
 export const token = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, {
-  error: ({ input }) => `expected a header name such as "x-request-id", got ${JSON.stringify(input)}`,
+  error: ({ input }) =>
+    `expected a header name such as "x-request-id", got ${JSON.stringify(input)}`,
 });
 
 export const headerValue = z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, {

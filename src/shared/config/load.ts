@@ -1,6 +1,16 @@
 /** Reads a configuration file, checks it, and reports everything that is wrong with it at once. */
 import { readFileSync } from 'node:fs';
-import { LineCounter, isMap, isNode, isPair, isScalar, isSeq, parseAllDocuments, visit, type Document } from 'yaml';
+import {
+  LineCounter,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  parseAllDocuments,
+  visit,
+  type Document,
+} from 'yaml';
 import type * as z from 'zod';
 import { nearest, type Problem } from './problem.ts';
 import { connectionSchema, pingoraOnly, settingsSchema } from './schema.ts';
@@ -29,7 +39,11 @@ export function loadConfig(path: string, env: Environment): Loaded | Refused {
     source = readFileSync(path, 'utf8');
   } catch (thrown) {
     const message = `cannot read the file: ${(thrown as Error).message}`;
-    return { ok: false, problems: [{ file: path, line: 1, column: 1, path: '', message }], source: '' };
+    return {
+      ok: false,
+      problems: [{ file: path, line: 1, column: 1, path: '', message }],
+      source: '',
+    };
   }
   return parseConfig(source, path, env);
 }
@@ -71,10 +85,15 @@ class Reading {
     this.#file = file;
     this.#env = env;
     // Duplicate keys are looked for below: the library's own check is quadratic.
-    const documents = parseAllDocuments(source, { lineCounter: this.#lines, merge: true, uniqueKeys: false });
+    const documents = parseAllDocuments(source, {
+      lineCounter: this.#lines,
+      merge: true,
+      uniqueKeys: false,
+    });
     const list = Array.isArray(documents) ? documents : [];
     this.#document = list[0];
-    if (list.length > 1) this.#problem(list[1]!.range[0], [], 'expected one document, got a second one');
+    if (list.length > 1)
+      this.#problem(list[1]!.range[0], [], 'expected one document, got a second one');
     for (const { pos, message } of this.#document?.errors ?? []) {
       this.#problem(pos[0], [], message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, ''));
     }
@@ -87,7 +106,8 @@ class Reading {
       this.#problem(0, [], 'expected a mapping with "version: 1" at its top, got something else');
       return undefined;
     }
-    if (/^%YAML 1\.1/m.test(this.#sourceHead())) this.#problem(0, [], 'expected YAML 1.2, got a %YAML 1.1 directive');
+    if (/^%YAML 1\.1/m.test(this.#sourceHead()))
+      this.#problem(0, [], 'expected YAML 1.2, got a %YAML 1.1 directive');
     this.#findDuplicates();
     this.#substitute();
     const plain = this.#toPlain();
@@ -112,7 +132,8 @@ class Reading {
         const seen = new Set<unknown>();
         for (const { key } of map.items) {
           if (!isScalar(key)) continue;
-          if (seen.has(key.value)) this.#problem(key.range?.[0] ?? 0, [], `the key "${String(key.value)}" is there twice`);
+          if (seen.has(key.value))
+            this.#problem(key.range?.[0] ?? 0, [], `the key "${String(key.value)}" is there twice`);
           seen.add(key.value);
         }
       },
@@ -123,14 +144,23 @@ class Reading {
   #substitute(): void {
     visit(this.#document!, {
       Scalar: (key, scalar) => {
-        if (key === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('$')) return;
-        scalar.value = scalar.value.replace(/\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/g, (found, bare?: string, braced?: string) => {
-          const name = bare ?? braced;
-          if (name === undefined) return '$';
-          const value = this.#env[name];
-          if (value === undefined) this.#problem(scalar.range?.[0] ?? 0, [], `the environment has no variable ${name}; write $$ for a dollar sign`);
-          return value ?? found;
-        });
+        if (key === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('$'))
+          return;
+        scalar.value = scalar.value.replace(
+          /\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/g,
+          (found, bare?: string, braced?: string) => {
+            const name = bare ?? braced;
+            if (name === undefined) return '$';
+            const value = this.#env[name];
+            if (value === undefined)
+              this.#problem(
+                scalar.range?.[0] ?? 0,
+                [],
+                `the environment has no variable ${name}; write $$ for a dollar sign`,
+              );
+            return value ?? found;
+          },
+        );
       },
     });
   }
@@ -155,7 +185,11 @@ class Reading {
       }
       this.user[key] = plain[key];
       const meant = nearest(key, KNOWN);
-      if (meant !== undefined) this.#warning([key], `is not a key of Sluice and was kept for your program; did you mean "${meant}"?`);
+      if (meant !== undefined)
+        this.#warning(
+          [key],
+          `is not a key of Sluice and was kept for your program; did you mean "${meant}"?`,
+        );
     }
   }
 
@@ -165,9 +199,17 @@ class Reading {
         for (const key of issue.keys) this.#unknownKey(issue.path, key);
         return;
       case 'invalid_union':
-        return this.#problem(this.#offsetOf(issue.path), issue.path, unionMessage(issue, this.#valueAt(issue.path)));
+        return this.#problem(
+          this.#offsetOf(issue.path),
+          issue.path,
+          unionMessage(issue, this.#valueAt(issue.path)),
+        );
       case 'invalid_key':
-        return this.#problem(this.#offsetOf(issue.path), issue.path, issue.issues[0]?.message ?? issue.message);
+        return this.#problem(
+          this.#offsetOf(issue.path),
+          issue.path,
+          issue.issues[0]?.message ?? issue.message,
+        );
       default:
         return this.#problem(this.#offsetOf(issue.path), issue.path, this.#worded(issue));
     }
@@ -202,34 +244,45 @@ class Reading {
     const names = new Map<string, number>();
     const addresses = new Set<string>();
     for (const [index, { name, listen, routes }] of services.entries()) {
-      if (names.has(name)) this.#at(['services', index, 'name'], `the name "${name}" is taken by another service`);
+      if (names.has(name))
+        this.#at(['services', index, 'name'], `the name "${name}" is taken by another service`);
       names.set(name, index);
       for (const [at, { host, port }] of listen.entries()) {
         const address = `${host}:${port}`;
-        if (port !== 0 && addresses.has(address)) this.#at(['services', index, 'listen', at], `${address} is listened on already`);
+        if (port !== 0 && addresses.has(address))
+          this.#at(['services', index, 'listen', at], `${address} is listened on already`);
         addresses.add(address);
       }
       for (const [at, { upstream }] of routes.entries()) {
         if (upstream === undefined || Object.hasOwn(upstreams, upstream)) continue;
         const meant = nearest(upstream, Object.keys(upstreams));
         const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-        this.#at(['services', index, 'routes', at, 'upstream'], `there is no upstream "${upstream}"${hint}`);
+        this.#at(
+          ['services', index, 'routes', at, 'upstream'],
+          `there is no upstream "${upstream}"${hint}`,
+        );
       }
       this.#warnUnreachable(index, routes);
     }
     for (const [name, { peers }] of Object.entries(upstreams)) {
       const seen = new Set<string>();
       for (const [at, { host, port }] of peers.entries()) {
-        if (seen.has(`${host}:${port}`)) this.#at(['upstreams', name, 'peers', at], `${host}:${port} is there twice`);
+        if (seen.has(`${host}:${port}`))
+          this.#at(['upstreams', name, 'peers', at], `${host}:${port} is there twice`);
         seen.add(`${host}:${port}`);
       }
     }
   }
 
   #warnUnreachable(service: number, routes: Settings['services'][number]['routes']): void {
-    const last = routes.findIndex(({ match }) => match === undefined || Object.keys(match).length === 0);
+    const last = routes.findIndex(
+      ({ match }) => match === undefined || Object.keys(match).length === 0,
+    );
     if (last < 0 || last === routes.length - 1) return;
-    this.#warning(['services', service, 'routes', last + 1], 'can never be reached: the route before it matches everything');
+    this.#warning(
+      ['services', service, 'routes', last + 1],
+      'can never be reached: the route before it matches everything',
+    );
   }
 
   #withLogLevel(settings: Settings): Settings | undefined {
@@ -249,7 +302,9 @@ class Reading {
   }
 
   #warning(path: Path, message: string): void {
-    this.warnings.push(this.#place(this.#keyOffset(path.slice(0, -1), path.at(-1)!), path, message));
+    this.warnings.push(
+      this.#place(this.#keyOffset(path.slice(0, -1), path.at(-1)!), path, message),
+    );
   }
 
   #problem(offset: number, path: Path, message: string): void {
@@ -258,7 +313,13 @@ class Reading {
 
   #place(offset: number, path: Path, message: string): Problem {
     const { line, col } = this.#lines.linePos(offset);
-    return { file: this.#file, line: Math.max(1, line), column: Math.max(1, col), path: shownPath(path), message };
+    return {
+      file: this.#file,
+      line: Math.max(1, line),
+      column: Math.max(1, col),
+      path: shownPath(path),
+      message,
+    };
   }
 
   /** Where the value is; where its nearest ancestor is, if it is not there. */
@@ -271,10 +332,12 @@ class Reading {
   }
 
   #keyOffset(path: Path, key: PropertyKey): number {
-    const parent = path.length === 0 ? this.#document!.contents : this.#document!.getIn(path as unknown[], true);
+    const parent =
+      path.length === 0 ? this.#document!.contents : this.#document!.getIn(path as unknown[], true);
     if (isMap(parent)) {
       for (const pair of parent.items) {
-        if (isPair(pair) && isScalar(pair.key) && String(pair.key.value) === String(key)) return pair.key.range?.[0] ?? 0;
+        if (isPair(pair) && isScalar(pair.key) && String(pair.key.value) === String(key))
+          return pair.key.range?.[0] ?? 0;
       }
     }
     return isSeq(parent) ? this.#offsetOf([...path, key]) : this.#offsetOf(path);
@@ -287,7 +350,11 @@ class Reading {
 }
 
 function shownPath(path: Path): string {
-  return path.map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`)).join('');
+  return path
+    .map((part, at) =>
+      typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`,
+    )
+    .join('');
 }
 
 function withArticle(kind: string): string {
@@ -314,7 +381,8 @@ function suggestion(value: unknown, known: readonly unknown[]): string {
 
 function unionMessage(issue: z.core.$ZodIssueInvalidUnion, value: unknown): string {
   const got = value === undefined ? 'nothing' : JSON.stringify(value);
-  if (issue.discriminator !== undefined) return `expected a known "${issue.discriminator}", got ${got}`;
+  if (issue.discriminator !== undefined)
+    return `expected a known "${issue.discriminator}", got ${got}`;
   const inner = issue.errors.flat().map(({ message }) => message);
   return `${[...new Set(inner)].join(', or ')} (got ${got})`;
 }
@@ -325,11 +393,18 @@ function keysAt(path: Path): string[] {
   for (const part of path) schema = stepInto(unwrap(schema), part);
   const inner = unwrap(schema) as { shape?: Record<string, unknown>; options?: unknown[] };
   if (inner.shape !== undefined) return Object.keys(inner.shape);
-  return (inner.options ?? []).flatMap((option) => Object.keys((unwrap(option) as { shape?: object }).shape ?? {}));
+  return (inner.options ?? []).flatMap((option) =>
+    Object.keys((unwrap(option) as { shape?: object }).shape ?? {}),
+  );
 }
 
 interface Definition {
-  readonly def?: { readonly innerType?: unknown; readonly in?: unknown; readonly element?: unknown; readonly valueType?: unknown };
+  readonly def?: {
+    readonly innerType?: unknown;
+    readonly in?: unknown;
+    readonly element?: unknown;
+    readonly valueType?: unknown;
+  };
   readonly shape?: Readonly<Record<string, unknown>>;
 }
 

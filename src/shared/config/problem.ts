@@ -15,7 +15,10 @@ export interface Problem {
  *
  * @param source the whole text of `problem.file`
  */
-export function formatProblem({ file, line, column, path, message }: Problem, source: string): string {
+export function formatProblem(
+  { file, line, column, path, message }: Problem,
+  source: string,
+): string {
   const text = source.split('\n')[line - 1];
   const where = `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`;
   if (text === undefined || text.trim() === '') return where;
@@ -26,7 +29,9 @@ export function formatProblem({ file, line, column, path, message }: Problem, so
 export function formatProblems(problems: readonly Problem[], source: string): string {
   const file = problems[0]?.file ?? 'the configuration';
   const count = problems.length === 1 ? '1 problem' : `${problems.length} problems`;
-  return [...problems.map((problem) => formatProblem(problem, source)), `${count} in ${file}`].join('\n');
+  return [...problems.map((problem) => formatProblem(problem, source)), `${count} in ${file}`].join(
+    '\n',
+  );
 }
 
 /** The known word that was probably meant, if one is close enough. */

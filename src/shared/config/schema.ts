@@ -4,126 +4,328 @@
  */
 import { availableParallelism } from 'node:os';
 import * as z from 'zod';
-import { cidr, duration, headerValue, ipv4, ipv6, listenAddress, peerAddress, rate, size, token } from './kinds.ts';
+import {
+  cidr,
+  duration,
+  headerValue,
+  ipv4,
+  ipv6,
+  listenAddress,
+  peerAddress,
+  rate,
+  size,
+  token,
+} from './kinds.ts';
 
 const path = z.string().min(1);
 
 const peer = z
-  .union([z.string(), z.strictObject({ address: z.string(), weight: z.int().min(0).max(1_000).default(1) })])
-  .transform((given): unknown => (typeof given === 'string' ? { address: given, weight: 1 } : given))
+  .union([
+    z.string(),
+    z.strictObject({ address: z.string(), weight: z.int().min(0).max(1_000).default(1) }),
+  ])
+  .transform((given): unknown =>
+    typeof given === 'string' ? { address: given, weight: 1 } : given,
+  )
   .pipe(z.object({ address: peerAddress, weight: z.number() }))
   .transform(({ address, weight }) => ({ ...address, weight }));
 
 const pool = z.strictObject({
-  max_idle: z.int().min(0).max(10_000).default(64)
-    .describe('Idle connections kept per peer and worker. 0 opens a new connection for every request.'),
-  idle_timeout: duration({ min: '1s', max: '1h' }).default(60_000)
-    .describe('Closes a connection that has been idle this long. Keep it below the peer’s own keep-alive timeout, or requests will meet connections the peer is closing.'),
+  max_idle: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(64)
+    .describe(
+      'Idle connections kept per peer and worker. 0 opens a new connection for every request.',
+    ),
+  idle_timeout: duration({ min: '1s', max: '1h' })
+    .default(60_000)
+    .describe(
+      'Closes a connection that has been idle this long. Keep it below the peer’s own keep-alive timeout, or requests will meet connections the peer is closing.',
+    ),
 });
 
 const healthCheck = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('tcp').describe('A peer is healthy if it accepts a TCP connection.'),
-    interval: duration({ min: '100ms', max: '1h' }).default(5_000)
-      .describe('Between two probes of a peer, up to 10 % sooner or later. One worker probes for all.'),
-    timeout: duration({ min: '10ms', max: '1m' }).default(1_000).describe('A probe that takes longer has failed.'),
-    consecutive_success: z.int().min(1).max(100).default(1).describe('Successes in a row before an ill peer is used again.'),
-    consecutive_failure: z.int().min(1).max(100).default(1).describe('Failures in a row before a peer is left alone.'),
+    interval: duration({ min: '100ms', max: '1h' })
+      .default(5_000)
+      .describe(
+        'Between two probes of a peer, up to 10 % sooner or later. One worker probes for all.',
+      ),
+    timeout: duration({ min: '10ms', max: '1m' })
+      .default(1_000)
+      .describe('A probe that takes longer has failed.'),
+    consecutive_success: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(1)
+      .describe('Successes in a row before an ill peer is used again.'),
+    consecutive_failure: z
+      .int()
+      .min(1)
+      .max(100)
+      .default(1)
+      .describe('Failures in a row before a peer is left alone.'),
   }),
 ]);
 
 const upstream = z.strictObject({
-  balance: z.enum(['round_robin', 'random']).default('round_robin').describe('How a peer is chosen for each request.'),
-  peers: z.array(peer).min(1).describe('Addresses, `host:port`, or `{ address, weight }`; weight 0 takes no new traffic.'),
+  balance: z
+    .enum(['round_robin', 'random'])
+    .default('round_robin')
+    .describe('How a peer is chosen for each request.'),
+  peers: z
+    .array(peer)
+    .min(1)
+    .describe('Addresses, `host:port`, or `{ address, weight }`; weight 0 takes no new traffic.'),
   health_check: healthCheck.optional().describe('Without one, every peer counts as healthy.'),
-  connect_timeout: duration({ min: '1ms', max: '10m' }).default(5_000).describe('For a connection to be made; then another peer is tried.'),
-  read_timeout: duration({ min: '1ms', max: '1d' }).default(60_000).describe('Between two reads from the peer, and for its response to begin. Then the client gets a 504.'),
-  write_timeout: duration({ min: '1ms', max: '1d' }).default(60_000).describe('For the peer to take what was written of a request body.'),
+  connect_timeout: duration({ min: '1ms', max: '10m' })
+    .default(5_000)
+    .describe('For a connection to be made; then another peer is tried.'),
+  read_timeout: duration({ min: '1ms', max: '1d' })
+    .default(60_000)
+    .describe(
+      'Between two reads from the peer, and for its response to begin. Then the client gets a 504.',
+    ),
+  write_timeout: duration({ min: '1ms', max: '1d' })
+    .default(60_000)
+    .describe('For the peer to take what was written of a request body.'),
   pool: pool.prefault({}).describe('Connections kept for the next request.'),
 });
 
 export const connectionSchema = z.object({
-  limits: z.strictObject({
-    max_target: size({ min: '64B', max: '64KiB' }).default(8 * 1024).describe('Longest request target; a longer one is a 414.'),
-    max_head: size({ min: '256B', max: '1MiB' }).default(32 * 1024).describe('Longest request head; a longer one is a 431.'),
-    max_headers: z.int().min(1).max(1_000).default(100).describe('Most header fields of a request; more are a 431.'),
-  }).prefault({}),
-  timeouts: z.strictObject({
-    request_head: duration({ min: '1s', max: '10m' }).default(10_000).describe('From the first byte of a request to the end of its head; then it is a 408.'),
-    request_body: duration({ min: '1s', max: '1h' }).default(30_000).describe('Between two reads of a request body; then it is a 408.'),
-    response_write: duration({ min: '1s', max: '1h' }).default(30_000).describe('For the client to take what was written; then it is cut.'),
-    keep_alive: duration({ min: '1s', max: '1h' }).default(60_000).describe('Between two requests of a connection.'),
-  }).prefault({}),
-  trusted_proxies: z.array(cidr).max(1_000).default([]).describe('Addresses and ranges whose X-Forwarded-* fields are believed. From anybody else they are overwritten.'),
+  limits: z
+    .strictObject({
+      max_target: size({ min: '64B', max: '64KiB' })
+        .default(8 * 1024)
+        .describe('Longest request target; a longer one is a 414.'),
+      max_head: size({ min: '256B', max: '1MiB' })
+        .default(32 * 1024)
+        .describe('Longest request head; a longer one is a 431.'),
+      max_headers: z
+        .int()
+        .min(1)
+        .max(1_000)
+        .default(100)
+        .describe('Most header fields of a request; more are a 431.'),
+    })
+    .prefault({}),
+  timeouts: z
+    .strictObject({
+      request_head: duration({ min: '1s', max: '10m' })
+        .default(10_000)
+        .describe('From the first byte of a request to the end of its head; then it is a 408.'),
+      request_body: duration({ min: '1s', max: '1h' })
+        .default(30_000)
+        .describe('Between two reads of a request body; then it is a 408.'),
+      response_write: duration({ min: '1s', max: '1h' })
+        .default(30_000)
+        .describe('For the client to take what was written; then it is cut.'),
+      keep_alive: duration({ min: '1s', max: '1h' })
+        .default(60_000)
+        .describe('Between two requests of a connection.'),
+    })
+    .prefault({}),
+  trusted_proxies: z
+    .array(cidr)
+    .max(1_000)
+    .default([])
+    .describe(
+      'Addresses and ranges whose X-Forwarded-* fields are believed. From anybody else they are overwritten.',
+    ),
 });
 
 const headerEdits = z.strictObject({
-  set: z.record(token, headerValue).optional().describe('One field of that name, in place of those there are.'),
+  set: z
+    .record(token, headerValue)
+    .optional()
+    .describe('One field of that name, in place of those there are.'),
   add: z.record(token, headerValue).optional().describe('One more field of that name.'),
   remove: z.array(token).optional().describe('No field of that name.'),
 });
 
-const route = z.strictObject({
-  match: z.strictObject({
-    host: z.string().min(1).optional().describe('`api.example.com`, or `*.example.com` for every name below it.'),
-    path: z.string().startsWith('/').optional().describe('`/a` for just that, `/a/*` for everything below.'),
-    method: z.union([token, z.array(token).min(1)]).optional().describe('One method or several.'),
-  }).optional().describe('All conditions must hold; without any, every request matches.'),
-  auth: z.strictObject({
-    api_key: z.strictObject({
-      header: token.default('x-api-key').describe('Where the key is looked for.'),
-      keys: z.array(z.string().min(1)).min(1).describe('Keys that are let in. Take them from the environment: `$API_KEY`.'),
-    }),
-  }).optional(),
-  rate_limit: z.strictObject({
-    key: z.enum(['client_ip']).default('client_ip').describe('Whose allowance a request spends.'),
-    rate: rate.describe('How many on average: `10/s`, `600/m`, `100/h`. One limit for all workers.'),
-    burst: z.int().min(1).max(1_000_000).optional().describe('How many at once. Default: what the rate allows in a second, and at least 1.'),
-    max_keys: z.int().min(1_024).max(16_777_216).default(65_536).describe('Keys that can be told apart at a time; it fixes the memory, 24 to 48 bytes each.'),
-  }).transform((limit) => ({ ...limit, burst: limit.burst ?? Math.max(1, Math.ceil((limit.rate.count * 1_000) / limit.rate.perMs)) })).optional(),
-  request_headers: headerEdits.optional(),
-  response_headers: headerEdits.optional(),
-  upstream: z.string().optional().describe('The upstream that answers.'),
-  respond: z.strictObject({
-    status: z.int().min(200).max(599),
-    headers: z.record(token, headerValue).optional(),
-    body: z.string().optional(),
-  }).optional().describe('An answer without an upstream.'),
-}).refine(({ upstream: name, respond }) => (name === undefined) !== (respond === undefined), {
-  error: 'expected either "upstream" or "respond"',
-});
+const route = z
+  .strictObject({
+    match: z
+      .strictObject({
+        host: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('`api.example.com`, or `*.example.com` for every name below it.'),
+        path: z
+          .string()
+          .startsWith('/')
+          .optional()
+          .describe('`/a` for just that, `/a/*` for everything below.'),
+        method: z
+          .union([token, z.array(token).min(1)])
+          .optional()
+          .describe('One method or several.'),
+      })
+      .optional()
+      .describe('All conditions must hold; without any, every request matches.'),
+    auth: z
+      .strictObject({
+        api_key: z.strictObject({
+          header: token.default('x-api-key').describe('Where the key is looked for.'),
+          keys: z
+            .array(z.string().min(1))
+            .min(1)
+            .describe('Keys that are let in. Take them from the environment: `$API_KEY`.'),
+        }),
+      })
+      .optional(),
+    rate_limit: z
+      .strictObject({
+        key: z
+          .enum(['client_ip'])
+          .default('client_ip')
+          .describe('Whose allowance a request spends.'),
+        rate: rate.describe(
+          'How many on average: `10/s`, `600/m`, `100/h`. One limit for all workers.',
+        ),
+        burst: z
+          .int()
+          .min(1)
+          .max(1_000_000)
+          .optional()
+          .describe('How many at once. Default: what the rate allows in a second, and at least 1.'),
+        max_keys: z
+          .int()
+          .min(1_024)
+          .max(16_777_216)
+          .default(65_536)
+          .describe(
+            'Keys that can be told apart at a time; it fixes the memory, 24 to 48 bytes each.',
+          ),
+      })
+      .transform((limit) => ({
+        ...limit,
+        burst: limit.burst ?? Math.max(1, Math.ceil((limit.rate.count * 1_000) / limit.rate.perMs)),
+      }))
+      .optional(),
+    request_headers: headerEdits.optional(),
+    response_headers: headerEdits.optional(),
+    upstream: z.string().optional().describe('The upstream that answers.'),
+    respond: z
+      .strictObject({
+        status: z.int().min(200).max(599),
+        headers: z.record(token, headerValue).optional(),
+        body: z.string().optional(),
+      })
+      .optional()
+      .describe('An answer without an upstream.'),
+  })
+  .refine(({ upstream: name, respond }) => (name === undefined) !== (respond === undefined), {
+    error: 'expected either "upstream" or "respond"',
+  });
 
 const service = z.strictObject({
-  name: z.string().regex(/^[a-z0-9_-]{1,64}$/, { error: 'expected up to 64 of a-z, 0-9, "_" and "-"' }).optional().describe('In logs and metrics. Default: `service-1`, by position.'),
+  name: z
+    .string()
+    .regex(/^[a-z0-9_-]{1,64}$/, { error: 'expected up to 64 of a-z, 0-9, "_" and "-"' })
+    .optional()
+    .describe('In logs and metrics. Default: `service-1`, by position.'),
   listen: z.array(listenAddress).min(1).describe('Addresses that clients connect to.'),
   ...connectionSchema.shape,
-  routes: z.array(route).min(1).describe('The first that matches takes the request; if none does, it is a 404.'),
+  routes: z
+    .array(route)
+    .min(1)
+    .describe('The first that matches takes the request; if none does, it is a 404.'),
 });
 
 export const settingsSchema = z.object({
-  version: z.literal(1, { error: ({ input }) => (input === undefined ? 'expected "version: 1" at the top of the file' : `expected 1, got ${JSON.stringify(input)}`) }),
-  threads: z.union([z.literal('auto'), z.int().min(1).max(1_024)]).default('auto').describe('Worker processes; `auto` is one per core.')
+  version: z.literal(1, {
+    error: ({ input }) =>
+      input === undefined
+        ? 'expected "version: 1" at the top of the file'
+        : `expected 1, got ${JSON.stringify(input)}`,
+  }),
+  threads: z
+    .union([z.literal('auto'), z.int().min(1).max(1_024)])
+    .default('auto')
+    .describe('Worker processes; `auto` is one per core.')
     .transform((threads) => (threads === 'auto' ? availableParallelism() : threads)),
   pid_file: path.optional().describe('Where the supervisor writes its process id.'),
   upgrade_sock: path.optional().describe('Kept for the hand-off to a successor.'),
   error_log: path.optional().describe('File of the process log. Default: standard error.'),
-  access_log: z.string().min(1).default('stdout').describe('`off`, `stdout`, `stderr`, or a file: one line of JSON per request.'),
-  daemon: z.boolean().default(false).refine((on) => !on, { error: 'is not available in this version: run in the foreground, under a service manager' }),
+  access_log: z
+    .string()
+    .min(1)
+    .default('stdout')
+    .describe('`off`, `stdout`, `stderr`, or a file: one line of JSON per request.'),
+  daemon: z
+    .boolean()
+    .default(false)
+    .refine((on) => !on, {
+      error: 'is not available in this version: run in the foreground, under a service manager',
+    }),
   daemon_wait_for_ready: z.boolean().default(false),
   user: z.string().min(1).optional().describe('Whom to run as once the sockets are open.'),
   group: z.string().min(1).optional().describe('Default: the user’s primary group.'),
   working_directory: path.optional(),
   ca_file: path.optional().describe('Kept for TLS to upstreams.'),
-  client_bind_to_ipv4: z.array(ipv4).max(1).default([]).describe('Source address of connections to IPv4 peers.'),
-  client_bind_to_ipv6: z.array(ipv6).max(1).default([]).describe('Source address of connections to IPv6 peers.'),
-  upstream_keepalive_pool_size: z.int().min(0).max(1_000_000).default(128).describe('Idle upstream connections per worker in all.'),
-  max_retries: z.int().min(1).max(100).default(3).describe('Attempts per request in all, the first included.'),
-  grace_period_seconds: z.int().min(0).max(86_400).default(25).describe('How long a stopping server waits for running requests, at most.'),
-  graceful_shutdown_timeout_seconds: z.int().min(1).max(3_600).default(5).describe('How long workers may then take to end.'),
-  log: z.strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
-  admin: z.strictObject({ listen: listenAddress }).optional().describe('Metrics, health and status for operators. Keep it off public addresses.'),
-  upstreams: z.record(z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, { error: 'expected a name of up to 64 letters, digits, "_", "-" and "."' }), upstream).default({}),
-  services: z.array(service).default([]).transform((list) => list.map((each, index) => ({ ...each, name: each.name ?? `service-${index + 1}` }))),
+  client_bind_to_ipv4: z
+    .array(ipv4)
+    .max(1)
+    .default([])
+    .describe('Source address of connections to IPv4 peers.'),
+  client_bind_to_ipv6: z
+    .array(ipv6)
+    .max(1)
+    .default([])
+    .describe('Source address of connections to IPv6 peers.'),
+  upstream_keepalive_pool_size: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(128)
+    .describe('Idle upstream connections per worker in all.'),
+  max_retries: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(3)
+    .describe('Attempts per request in all, the first included.'),
+  grace_period_seconds: z
+    .int()
+    .min(0)
+    .max(86_400)
+    .default(25)
+    .describe('How long a stopping server waits for running requests, at most.'),
+  graceful_shutdown_timeout_seconds: z
+    .int()
+    .min(1)
+    .max(3_600)
+    .default(5)
+    .describe('How long workers may then take to end.'),
+  log: z
+    .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info') })
+    .prefault({}),
+  admin: z
+    .strictObject({ listen: listenAddress })
+    .optional()
+    .describe('Metrics, health and status for operators. Keep it off public addresses.'),
+  upstreams: z
+    .record(
+      z
+        .string()
+        .regex(/^[A-Za-z0-9_.-]{1,64}$/, {
+          error: 'expected a name of up to 64 letters, digits, "_", "-" and "."',
+        }),
+      upstream,
+    )
+    .default({}),
+  services: z
+    .array(service)
+    .default([])
+    .transform((list) =>
+      list.map((each, index) => ({ ...each, name: each.name ?? `service-${index + 1}` })),
+    ),
 });
 
 /** Pingora's keys that have nothing to act on here, and why. */

@@ -32,14 +32,16 @@ export const catalog = {
     status: 431,
     retry: 'never',
     means: 'The header section of the request is larger than allowed.',
-    remedy: 'Look for a cookie that grows; raise `limits.max_head` of the service if the size is meant.',
+    remedy:
+      'Look for a cookie that grows; raise `limits.max_head` of the service if the size is meant.',
   },
   'downstream/target-too-long': {
     side: 'downstream',
     status: 414,
     retry: 'never',
     means: 'The request line is longer than allowed.',
-    remedy: 'Send long parameters in the body; raise `limits.max_target` of the service if it is meant.',
+    remedy:
+      'Send long parameters in the body; raise `limits.max_target` of the service if it is meant.',
   },
   'downstream/too-many-headers': {
     side: 'downstream',
@@ -81,7 +83,8 @@ export const catalog = {
     status: 408,
     retry: 'never',
     means: 'The client did not send its whole request in time.',
-    remedy: 'A slow or dead client; see `timeouts.request_head` and `timeouts.request_body` of the service.',
+    remedy:
+      'A slow or dead client; see `timeouts.request_head` and `timeouts.request_body` of the service.',
   },
   'downstream/write-timeout': {
     side: 'downstream',
@@ -102,21 +105,24 @@ export const catalog = {
     status: 503,
     retry: 'never',
     means: 'No peer of the upstream may be used: all are ill, or it has none.',
-    remedy: 'Look at the peers and at the log lines about health; the first flip tells when it began.',
+    remedy:
+      'Look at the peers and at the log lines about health; the first flip tells when it began.',
   },
   'upstream/connect-refused': {
     side: 'upstream',
     status: 502,
     retry: 'safe',
     means: 'Nothing listens on the peer’s address.',
-    remedy: 'Check that the peer runs; configure a health check so that it leaves rotation by itself.',
+    remedy:
+      'Check that the peer runs; configure a health check so that it leaves rotation by itself.',
   },
   'upstream/connect-failed': {
     side: 'upstream',
     status: 502,
     retry: 'safe',
     means: 'The connection to the peer could not be made.',
-    remedy: 'The detail has the system’s reason: name not found, no route, out of ports or descriptors.',
+    remedy:
+      'The detail has the system’s reason: name not found, no route, out of ports or descriptors.',
   },
   'upstream/connect-timeout': {
     side: 'upstream',

@@ -49,7 +49,7 @@ export function writeBoot(boot: Boot): number {
   const writer = openSync(path, 'wx', 0o600);
   try {
     const text = Buffer.from(JSON.stringify(boot));
-    for (let at = 0; at < text.length; ) at += writeSync(writer, text, at);
+    for (let at = 0; at < text.length;) at += writeSync(writer, text, at);
     return openSync(path, 'r');
   } finally {
     closeSync(writer);
@@ -65,7 +65,7 @@ export function readBoot(): Boot {
   if (read === undefined) {
     const bytes = Buffer.alloc(fstatSync(BOOT_FD).size);
     // With a position of its own for each read: the descriptor's is shared by all workers.
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       at += readSync(BOOT_FD, bytes, at, bytes.length - at, at);
     }
     read = JSON.parse(bytes.toString('utf8')) as Boot;

@@ -31,7 +31,16 @@ export interface LogOptions {
 }
 
 /** Fields with these names never show their value, wherever a program puts them. */
-const SECRETS = ['authorization', 'cookie', 'set-cookie', 'x-api-key', 'password', 'secret', 'token', 'keys'];
+const SECRETS = [
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'x-api-key',
+  'password',
+  'secret',
+  'token',
+  'keys',
+];
 
 /** When a disk takes no more, this much waits; what comes then is dropped. */
 const MAX_WAITING_BYTES = 1024 * 1024;
@@ -45,7 +54,10 @@ export function createLog({ level, destination, name }: LogOptions): Log {
       base: { pid: process.pid, process: name },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths: SECRETS.flatMap((key) => [`["${key}"]`, `*["${key}"]`]), censor: '[redacted]' },
+      redact: {
+        paths: SECRETS.flatMap((key) => [`["${key}"]`, `*["${key}"]`]),
+        censor: '[redacted]',
+      },
     },
     stream as unknown as DestinationStream,
   );
@@ -69,7 +81,9 @@ function checkWritable(path: string): void {
   try {
     closeSync(openSync(path, 'a', 0o640));
   } catch (thrown) {
-    throw new Error(`cannot write error_log ${path}: ${(thrown as Error).message}`, { cause: thrown });
+    throw new Error(`cannot write error_log ${path}: ${(thrown as Error).message}`, {
+      cause: thrown,
+    });
   }
 }
 

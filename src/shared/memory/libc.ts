@@ -49,7 +49,9 @@ export function openLibc(): Libc | NoLibc {
 function open(): Libc | NoLibc {
   const { platform, arch } = process;
   if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
-    return { unavailable: `shared memory needs Linux on x64 or arm64, and this is ${platform} on ${arch}` };
+    return {
+      unavailable: `shared memory needs Linux on x64 or arm64, and this is ${platform} on ${arch}`,
+    };
   }
   try {
     // Loaded here and not at import: it is native code, which may be missing.
@@ -57,7 +59,9 @@ function open(): Libc | NoLibc {
     return bind(koffi);
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
-    return { unavailable: `koffi has no binary for this system (reinstall without --omit=optional): ${reason}` };
+    return {
+      unavailable: `koffi has no binary for this system (reinstall without --omit=optional): ${reason}`,
+    };
   }
 }
 
@@ -85,11 +89,15 @@ function bind(koffi: Koffi): Libc {
   const library = koffi.load(null);
   const memfdCreate = library.func('int memfd_create(const char *name, unsigned int flags)');
   const ftruncate = library.func('int ftruncate(int fd, int64_t length)');
-  const mmap = library.func('intptr_t mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)');
+  const mmap = library.func(
+    'intptr_t mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)',
+  );
   const fcntl = library.func('int fcntl(int fd, int command, int argument)');
   const close = library.func('int close(int fd)');
   const socket = library.func('int socket(int domain, int type, int protocol)');
-  const setsockopt = library.func('int setsockopt(int fd, int level, int name, const void *value, uint32_t length)');
+  const setsockopt = library.func(
+    'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
+  );
   const bindTo = library.func('int bind(int fd, const void *address, uint32_t length)');
   const listen = library.func('int listen(int fd, int backlog)');
   const getsockname = library.func('int getsockname(int fd, void *address, void *length)');
@@ -184,12 +192,14 @@ function ipv6Bytes(host: string): Buffer {
   const right = tail === undefined ? [] : groupsOf(tail);
   const zeros = Array.from({ length: 8 - left.length - right.length }, () => 0);
   const bytes = Buffer.alloc(16);
-  for (const [at, group] of [...left, ...zeros, ...right].entries()) bytes.writeUInt16BE(group, at * 2);
+  for (const [at, group] of [...left, ...zeros, ...right].entries())
+    bytes.writeUInt16BE(group, at * 2);
   return bytes;
 }
 
 function systemError(call: string, errno: number): NodeJS.ErrnoException {
-  const code = Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+  const code =
+    Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
   const error: NodeJS.ErrnoException = new Error(`${call} failed: ${code}`);
   error.code = code;
   error.errno = errno;

@@ -179,7 +179,8 @@ export class LimitTable {
     // the next one that needs the row goes on from it.
     const marked = pair(tat ^ 0x80000000, EVICTING);
     if (Atomics.load(this.#words, row + 3) !== EVICTING) {
-      if (Atomics.compareExchange(this.#pairs, row / 2 + 1, spent, marked) !== spent) return undefined;
+      if (Atomics.compareExchange(this.#pairs, row / 2 + 1, spent, marked) !== spent)
+        return undefined;
     }
     const mark = Atomics.load(this.#pairs, row / 2 + 1);
     if (Atomics.compareExchange(this.#pairs, row / 2, oldTag, tag) !== oldTag) return undefined;

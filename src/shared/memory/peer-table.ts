@@ -50,7 +50,8 @@ export class PeerTable {
       const at = row * ROW_WORDS;
       const found = Atomics.compareExchange(this.#words, at, 0, first);
       if (found === 0) Atomics.store(this.#words, at + 1, second);
-      if (found === 0 || (found === first && Atomics.load(this.#words, at + 1) === second)) return row;
+      if (found === 0 || (found === first && Atomics.load(this.#words, at + 1) === second))
+        return row;
     }
     throw new Error(`more than ${ROWS} peers: the peer table is full`);
   }

@@ -38,7 +38,10 @@ const MAGIC = 0x45434c53;
 export function createSegment(spec: SegmentSpec, libc: Libc | undefined): Segment {
   const total = HEADER_BYTES + spec.size;
   const fd = libc?.createMemory(spec.name, total);
-  const buffer = libc === undefined || fd === undefined ? new SharedArrayBuffer(total) : libc.mapMemory(fd, total);
+  const buffer =
+    libc === undefined || fd === undefined
+      ? new SharedArrayBuffer(total)
+      : libc.mapMemory(fd, total);
   const header = new DataView(buffer);
   header.setUint32(0, MAGIC, true);
   header.setUint32(4, spec.layout, true);
@@ -59,7 +62,9 @@ export function mapSegment(spec: SegmentSpec, fd: number, libc: Libc): Segment {
   const found = [header.getUint32(0, true), header.getUint32(4, true), header.getFloat64(8, true)];
   const expected = [MAGIC, spec.layout, total];
   if (found.some((value, at) => value !== expected[at])) {
-    throw new Error(`segment "${spec.name}": expected magic, layout and size ${expected.join(', ')}, got ${found.join(', ')}`);
+    throw new Error(
+      `segment "${spec.name}": expected magic, layout and size ${expected.join(', ')}, got ${found.join(', ')}`,
+    );
   }
   return { ...spec, buffer, offset: HEADER_BYTES, fd };
 }

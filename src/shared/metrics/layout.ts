@@ -5,7 +5,9 @@
 import { errorCodes } from '../errors/catalog.ts';
 
 /** Upper bounds in seconds; the last bucket, for everything above, is implied. */
-export const DURATION_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const;
+export const DURATION_BUCKETS = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+] as const;
 
 /** Slots of the process itself, before those of services and upstreams. */
 export const ProcessSlot = { residentBytes: 0, cpuSeconds: 1, eventLoopDelay: 2 } as const;
@@ -46,7 +48,8 @@ export class MetricsLayout {
   constructor({ services, upstreams }: Names) {
     this.services = services;
     this.upstreams = upstreams;
-    this.slots = PROCESS_SLOTS + services.length * SERVICE_SLOTS + upstreams.length * UPSTREAM_SLOTS;
+    this.slots =
+      PROCESS_SLOTS + services.length * SERVICE_SLOTS + upstreams.length * UPSTREAM_SLOTS;
   }
 
   serviceStart(name: string): number {

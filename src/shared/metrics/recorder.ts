@@ -3,7 +3,13 @@
  * some nanoseconds each, no lock and no allocation.
  */
 import { errorCodes, type ErrorCode } from '../errors/catalog.ts';
-import { DURATION_BUCKETS, MetricsLayout, ProcessSlot, ServiceSlot, UpstreamSlot } from './layout.ts';
+import {
+  DURATION_BUCKETS,
+  MetricsLayout,
+  ProcessSlot,
+  ServiceSlot,
+  UpstreamSlot,
+} from './layout.ts';
 
 export class Recorder {
   readonly #row: Float64Array;
@@ -13,7 +19,8 @@ export class Recorder {
   /** @param row of this process; nobody else may write to it */
   constructor(row: Float64Array, layout: MetricsLayout) {
     this.#row = row;
-    for (const name of layout.services) this.#services.set(name, new ServiceRecorder(row, layout.serviceStart(name)));
+    for (const name of layout.services)
+      this.#services.set(name, new ServiceRecorder(row, layout.serviceStart(name)));
     for (const name of layout.upstreams) {
       this.#upstreams.set(name, new UpstreamRecorder(row, layout.upstreamStart(name)!));
     }

@@ -36,21 +36,37 @@ const routes: readonly Route[] = [
   {
     path: '/metrics',
     means: 'figures in Prometheus’ text format',
-    page: async ({ metrics }) => ({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: await metrics() }),
+    page: async ({ metrics }) => ({
+      status: 200,
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+      body: await metrics(),
+    }),
   },
-  { path: '/healthz', means: '200 while the supervisor runs', page: () => ({ status: 200, type: TEXT, body: 'ok\n' }) },
+  {
+    path: '/healthz',
+    means: '200 while the supervisor runs',
+    page: () => ({ status: 200, type: TEXT, body: 'ok\n' }),
+  },
   {
     path: '/readyz',
     means: '200 while at least one worker takes requests',
     page({ readiness }) {
       const reason = readiness();
-      return { status: reason === undefined ? 200 : 503, type: TEXT, body: `${reason ?? 'ready'}\n` };
+      return {
+        status: reason === undefined ? 200 : 503,
+        type: TEXT,
+        body: `${reason ?? 'ready'}\n`,
+      };
     },
   },
   {
     path: '/status',
     means: 'the workers, as JSON',
-    page: ({ status }) => ({ status: 200, type: 'application/json', body: `${JSON.stringify(status(), null, 2)}\n` }),
+    page: ({ status }) => ({
+      status: 200,
+      type: 'application/json',
+      body: `${JSON.stringify(status(), null, 2)}\n`,
+    }),
   },
 ];
 
@@ -65,7 +81,11 @@ export async function startAdminServer(options: AdminOptions): Promise<AdminServ
   server.headersTimeout = REQUEST_TIMEOUT_MS;
   const { host, port } = options.listen;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new Error(`admin cannot listen on ${host}:${port}: ${error.message}`, { cause: error })));
+    server.once('error', (error) =>
+      reject(
+        new Error(`admin cannot listen on ${host}:${port}: ${error.message}`, { cause: error }),
+      ),
+    );
     server.listen({ host, port, exclusive: true }, resolve);
   });
   const { address, port: chosen } = server.address() as AddressInfo;
@@ -79,7 +99,11 @@ export async function startAdminServer(options: AdminOptions): Promise<AdminServ
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, options: AdminOptions): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: AdminOptions,
+): Promise<void> {
   const { status, type, body } = await pageFor(request, options);
   response.writeHead(status, {
     'content-type': type,
@@ -92,9 +116,14 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
 
 async function pageFor(request: IncomingMessage, options: AdminOptions): Promise<Page> {
   if (!isDirect(request.headers.host, options.listen.host)) {
-    return { status: 421, type: TEXT, body: 'ask for this page by its address: a name could be somebody else’s\n' };
+    return {
+      status: 421,
+      type: TEXT,
+      body: 'ask for this page by its address: a name could be somebody else’s\n',
+    };
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'only GET and HEAD\n' };
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return { status: 405, type: TEXT, body: 'only GET and HEAD\n' };
   const path = (request.url ?? '/').split('?')[0];
   const route = routes.find((each) => each.path === path);
   if (route === undefined) {

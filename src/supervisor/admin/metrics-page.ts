@@ -2,14 +2,28 @@
 import { collectDefaultMetrics, Registry, type MetricType } from 'prom-client';
 import { errorCodes } from '../../shared/errors/catalog.ts';
 import type { MetricsTable } from '../../shared/memory/metrics-table.ts';
-import { DURATION_BUCKETS, ProcessSlot, ServiceSlot, UpstreamSlot, type MetricsLayout } from '../../shared/metrics/layout.ts';
+import {
+  DURATION_BUCKETS,
+  ProcessSlot,
+  ServiceSlot,
+  UpstreamSlot,
+  type MetricsLayout,
+} from '../../shared/metrics/layout.ts';
 
 export interface MetricsSource {
   readonly layout: MetricsLayout;
   readonly table: MetricsTable;
-  readonly workers: () => readonly { readonly slot: number; readonly row: number; readonly state: string }[];
+  readonly workers: () => readonly {
+    readonly slot: number;
+    readonly row: number;
+    readonly state: string;
+  }[];
   readonly restarts: () => number;
-  readonly peers: () => readonly { readonly upstream: string; readonly peer: string; readonly healthy: boolean }[];
+  readonly peers: () => readonly {
+    readonly upstream: string;
+    readonly peer: string;
+    readonly healthy: boolean;
+  }[];
   readonly limits: () => readonly { readonly name: string; readonly evictions: number }[];
   /** Memory is shared between the workers. */
   readonly shared: boolean;
@@ -40,7 +54,10 @@ const metrics: readonly Metric[] = [
     type: 'counter',
     samples: (source) =>
       perService(source, (sum, service) =>
-        Array.from({ length: 600 }, (_, status) => ({ value: sum(ServiceSlot.statuses + status), labels: { service, status } })).filter(hasValue),
+        Array.from({ length: 600 }, (_, status) => ({
+          value: sum(ServiceSlot.statuses + status),
+          labels: { service, status },
+        })).filter(hasValue),
       ),
   },
   {
@@ -49,15 +66,50 @@ const metrics: readonly Metric[] = [
     type: 'counter',
     samples: (source) =>
       perService(source, (sum, service) =>
-        errorCodes.map((code, index) => ({ value: sum(ServiceSlot.errors + index), labels: { service, code } })).filter(hasValue),
+        errorCodes
+          .map((code, index) => ({
+            value: sum(ServiceSlot.errors + index),
+            labels: { service, code },
+          }))
+          .filter(hasValue),
       ),
   },
-  { name: 'sluice_request_duration_seconds', help: 'From the end of the request head to the end of the response.', type: 'histogram', samples: durations },
-  serviceMetric('sluice_requests_in_flight', 'Requests being answered now.', 'gauge', ServiceSlot.inFlight),
-  serviceMetric('sluice_connections_open', 'Client connections open now.', 'gauge', ServiceSlot.connectionsOpen),
-  serviceMetric('sluice_connections_accepted_total', 'Client connections accepted.', 'counter', ServiceSlot.connectionsAccepted),
-  serviceMetric('sluice_request_bytes_total', 'Request body bytes read from clients.', 'counter', ServiceSlot.requestBytes),
-  serviceMetric('sluice_response_bytes_total', 'Response body bytes written to clients.', 'counter', ServiceSlot.responseBytes),
+  {
+    name: 'sluice_request_duration_seconds',
+    help: 'From the end of the request head to the end of the response.',
+    type: 'histogram',
+    samples: durations,
+  },
+  serviceMetric(
+    'sluice_requests_in_flight',
+    'Requests being answered now.',
+    'gauge',
+    ServiceSlot.inFlight,
+  ),
+  serviceMetric(
+    'sluice_connections_open',
+    'Client connections open now.',
+    'gauge',
+    ServiceSlot.connectionsOpen,
+  ),
+  serviceMetric(
+    'sluice_connections_accepted_total',
+    'Client connections accepted.',
+    'counter',
+    ServiceSlot.connectionsAccepted,
+  ),
+  serviceMetric(
+    'sluice_request_bytes_total',
+    'Request body bytes read from clients.',
+    'counter',
+    ServiceSlot.requestBytes,
+  ),
+  serviceMetric(
+    'sluice_response_bytes_total',
+    'Response body bytes written to clients.',
+    'counter',
+    ServiceSlot.responseBytes,
+  ),
   {
     name: 'sluice_rate_limit_total',
     help: 'Decisions of rate limits.',
@@ -68,14 +120,30 @@ const metrics: readonly Metric[] = [
         { value: sum(ServiceSlot.limitRefused), labels: { service, result: 'refused' } },
       ]),
   },
-  upstreamMetric('sluice_upstream_connections_opened_total', 'Connections made to peers.', UpstreamSlot.opened),
-  upstreamMetric('sluice_upstream_connections_reused_total', 'Requests sent over a pooled connection.', UpstreamSlot.reused),
-  upstreamMetric('sluice_upstream_retries_total', 'Requests sent again to a peer.', UpstreamSlot.retried),
+  upstreamMetric(
+    'sluice_upstream_connections_opened_total',
+    'Connections made to peers.',
+    UpstreamSlot.opened,
+  ),
+  upstreamMetric(
+    'sluice_upstream_connections_reused_total',
+    'Requests sent over a pooled connection.',
+    UpstreamSlot.reused,
+  ),
+  upstreamMetric(
+    'sluice_upstream_retries_total',
+    'Requests sent again to a peer.',
+    UpstreamSlot.retried,
+  ),
   {
     name: 'sluice_upstream_peer_healthy',
     help: '1 if the peer may be used, 0 if it is ill.',
     type: 'gauge',
-    samples: ({ peers }) => peers().map(({ upstream, peer, healthy }) => ({ value: healthy ? 1 : 0, labels: { upstream, peer } })),
+    samples: ({ peers }) =>
+      peers().map(({ upstream, peer, healthy }) => ({
+        value: healthy ? 1 : 0,
+        labels: { upstream, peer },
+      })),
   },
   {
     name: 'sluice_workers',
@@ -83,21 +151,55 @@ const metrics: readonly Metric[] = [
     type: 'gauge',
     samples({ workers }) {
       const states = workers().map(({ state }) => state);
-      return ['starting', 'ready', 'waiting', 'draining'].map((state) => ({ value: states.filter((each) => each === state).length, labels: { state } }));
+      return ['starting', 'ready', 'waiting', 'draining'].map((state) => ({
+        value: states.filter((each) => each === state).length,
+        labels: { state },
+      }));
     },
   },
-  { name: 'sluice_worker_restarts_total', help: 'Workers that died and were replaced.', type: 'counter', samples: ({ restarts }) => [{ value: restarts(), labels: {} }] },
-  workerMetric('sluice_worker_resident_memory_bytes', 'Resident memory of a worker.', 'gauge', ProcessSlot.residentBytes),
-  workerMetric('sluice_worker_cpu_seconds_total', 'CPU time of a worker’s process.', 'counter', ProcessSlot.cpuSeconds),
-  workerMetric('sluice_worker_event_loop_delay_seconds', '99th percentile of the event loop’s delay, last second.', 'gauge', ProcessSlot.eventLoopDelay),
+  {
+    name: 'sluice_worker_restarts_total',
+    help: 'Workers that died and were replaced.',
+    type: 'counter',
+    samples: ({ restarts }) => [{ value: restarts(), labels: {} }],
+  },
+  workerMetric(
+    'sluice_worker_resident_memory_bytes',
+    'Resident memory of a worker.',
+    'gauge',
+    ProcessSlot.residentBytes,
+  ),
+  workerMetric(
+    'sluice_worker_cpu_seconds_total',
+    'CPU time of a worker’s process.',
+    'counter',
+    ProcessSlot.cpuSeconds,
+  ),
+  workerMetric(
+    'sluice_worker_event_loop_delay_seconds',
+    '99th percentile of the event loop’s delay, last second.',
+    'gauge',
+    ProcessSlot.eventLoopDelay,
+  ),
   {
     name: 'sluice_limit_evictions_total',
     help: 'Keys that lost their row while they still owed something: the limit’s max_keys is too small.',
     type: 'counter',
-    samples: ({ limits }) => limits().map(({ name, evictions }) => ({ value: evictions, labels: { limit: name } })),
+    samples: ({ limits }) =>
+      limits().map(({ name, evictions }) => ({ value: evictions, labels: { limit: name } })),
   },
-  { name: 'sluice_shared_memory', help: '1 if workers share limits, health and figures; 0 if each has its own.', type: 'gauge', samples: ({ shared }) => [{ value: shared ? 1 : 0, labels: {} }] },
-  { name: 'sluice_build_info', help: 'Always 1; the labels say what runs.', type: 'gauge', samples: ({ version }) => [{ value: 1, labels: { version, node: process.versions.node } }] },
+  {
+    name: 'sluice_shared_memory',
+    help: '1 if workers share limits, health and figures; 0 if each has its own.',
+    type: 'gauge',
+    samples: ({ shared }) => [{ value: shared ? 1 : 0, labels: {} }],
+  },
+  {
+    name: 'sluice_build_info',
+    help: 'Always 1; the labels say what runs.',
+    type: 'gauge',
+    samples: ({ version }) => [{ value: 1, labels: { version, node: process.versions.node } }],
+  },
 ];
 
 export class MetricsPage {
@@ -111,7 +213,14 @@ export class MetricsPage {
         help,
         type,
         aggregator: 'sum',
-        get: () => Promise.resolve({ name, help, type: type as unknown as MetricType, values: samples(source), aggregator: 'sum' }),
+        get: () =>
+          Promise.resolve({
+            name,
+            help,
+            type: type as unknown as MetricType,
+            values: samples(source),
+            aggregator: 'sum',
+          }),
       };
       // The library's type wants its own classes; it uses `name` and `get` alone.
       this.#registry.registerMetric(metric as never);
@@ -126,7 +235,10 @@ export class MetricsPage {
 
 type Sum = (slot: number) => number;
 
-function perService({ layout, table }: MetricsSource, samples: (sum: Sum, service: string) => Sample[]): Sample[] {
+function perService(
+  { layout, table }: MetricsSource,
+  samples: (sum: Sum, service: string) => Sample[],
+): Sample[] {
   return layout.services.flatMap((service) => {
     const start = layout.serviceStart(service);
     return samples((slot) => table.sum(start + slot), service);
@@ -134,18 +246,32 @@ function perService({ layout, table }: MetricsSource, samples: (sum: Sum, servic
 }
 
 function serviceMetric(name: string, help: string, type: Metric['type'], slot: number): Metric {
-  return { name, help, type, samples: (source) => perService(source, (sum, service) => [{ value: sum(slot), labels: { service } }]) };
+  return {
+    name,
+    help,
+    type,
+    samples: (source) =>
+      perService(source, (sum, service) => [{ value: sum(slot), labels: { service } }]),
+  };
 }
 
 function upstreamMetric(name: string, help: string, slot: number): Metric {
   const samples = ({ layout, table }: MetricsSource) =>
-    layout.upstreams.map((upstream) => ({ value: table.sum(layout.upstreamStart(upstream)! + slot), labels: { upstream } }));
+    layout.upstreams.map((upstream) => ({
+      value: table.sum(layout.upstreamStart(upstream)! + slot),
+      labels: { upstream },
+    }));
   return { name, help, type: 'counter', samples };
 }
 
 function workerMetric(name: string, help: string, type: Metric['type'], slot: number): Metric {
   const samples = ({ table, workers }: MetricsSource) =>
-    workers().filter(({ row }) => row > 0).map(({ slot: worker, row }) => ({ value: table.rowView(row)[slot] ?? 0, labels: { worker } }));
+    workers()
+      .filter(({ row }) => row > 0)
+      .map(({ slot: worker, row }) => ({
+        value: table.rowView(row)[slot] ?? 0,
+        labels: { worker },
+      }));
   return { name, help, type, samples };
 }
 

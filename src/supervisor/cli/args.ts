@@ -27,11 +27,18 @@ export function readArgs(args: readonly string[], program: string, version: stri
   if (extra !== undefined) throw wrong(`unexpected argument "${extra}"`, program);
   for (const option of ['daemon', 'upgrade'] as const) {
     if (values[option] !== true) continue;
-    throw wrong(`--${option} is not available in this version: run ${program} in the foreground, under a service manager`, program);
+    throw wrong(
+      `--${option} is not available in this version: run ${program} in the foreground, under a service manager`,
+      program,
+    );
   }
   return {
     kind: 'run',
-    options: { conf: values.conf, test: values.test === true, threads: threadsFrom(values.threads, program) },
+    options: {
+      conf: values.conf,
+      test: values.test === true,
+      threads: threadsFrom(values.threads, program),
+    },
   };
 }
 

@@ -92,12 +92,18 @@ function explain(thrown: unknown, { service, host, port }: ListenAddress): unkno
   const prefix = `service "${service}" cannot listen on ${shown}`;
   switch ((thrown as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
-      return new StartupError(`${prefix}: another process listens there (find it with: ss -ltnp 'sport = :${port}')`);
+      return new StartupError(
+        `${prefix}: another process listens there (find it with: ss -ltnp 'sport = :${port}')`,
+      );
     case 'EACCES':
-      return new StartupError(`${prefix}: permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE`);
+      return new StartupError(
+        `${prefix}: permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE`,
+      );
     case 'EADDRNOTAVAIL':
       return new StartupError(`${prefix}: this machine has no such address (see: ip address)`);
     default:
-      return thrown instanceof Error ? new StartupError(`${prefix}: ${thrown.message}`, { cause: thrown }) : thrown;
+      return thrown instanceof Error
+        ? new StartupError(`${prefix}: ${thrown.message}`, { cause: thrown })
+        : thrown;
   }
 }

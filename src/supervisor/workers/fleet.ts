@@ -132,7 +132,8 @@ export class Fleet {
 
   #fork(slot: number): void {
     const metricsRow = this.#freeRows.shift();
-    if (metricsRow === undefined) throw new Error('no free metrics row: more workers are alive than can be');
+    if (metricsRow === undefined)
+      throw new Error('no free metrics row: more workers are alive than can be');
     const process = cluster.fork();
     const member: Member = {
       slot,
@@ -146,7 +147,9 @@ export class Fleet {
     this.#members.set(slot, member);
     process.on('message', (message: ToSupervisor) => this.#heard(member, message));
     process.on('exit', (code, signal) => this.#died(member, signal ?? `exit code ${code}`));
-    process.on('error', (error) => this.#parts.log.error({ err: error, slot }, 'worker channel failed'));
+    process.on('error', (error) =>
+      this.#parts.log.error({ err: error, slot }, 'worker channel failed'),
+    );
   }
 
   #heard(member: Member, message: ToSupervisor): void {
@@ -164,7 +167,10 @@ export class Fleet {
 
   #greet(member: Member, version: number): void {
     if (version !== IPC_VERSION) {
-      return this.#failed(member, `it speaks version ${version} of the worker protocol, not ${IPC_VERSION}`);
+      return this.#failed(
+        member,
+        `it speaks version ${version} of the worker protocol, not ${IPC_VERSION}`,
+      );
     }
     const { slot, metricsRow } = member;
     const listeners = this.#parts.grant(slot);
@@ -193,7 +199,10 @@ export class Fleet {
 
   #startedTooSlowly(member: Member): void {
     const { slot, process } = member;
-    this.#parts.log.error({ slot, pid: process.process.pid }, `worker not ready after ${START_TIMEOUT_MS} ms`);
+    this.#parts.log.error(
+      { slot, pid: process.process.pid },
+      `worker not ready after ${START_TIMEOUT_MS} ms`,
+    );
     process.process.kill('SIGKILL');
   }
 
@@ -208,7 +217,9 @@ export class Fleet {
       return;
     }
     if (this.#started !== undefined) {
-      this.#started.reject(new Error(`worker ${process.process.pid} ended before it was ready: ${how}`));
+      this.#started.reject(
+        new Error(`worker ${process.process.pid} ended before it was ready: ${how}`),
+      );
       this.#started = undefined;
       return;
     }

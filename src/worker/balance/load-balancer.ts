@@ -59,9 +59,12 @@ export class LoadBalancer {
    */
   constructor(peers: readonly (string | PeerSpec)[], options: LoadBalancerOptions) {
     if (balancers.has(options.name)) {
-      throw new Error(`a LoadBalancer named "${options.name}" exists already; each needs a name of its own`);
+      throw new Error(
+        `a LoadBalancer named "${options.name}" exists already; each needs a name of its own`,
+      );
     }
-    if (peers.length === 0) throw new TypeError(`LoadBalancer "${options.name}": expected at least one peer`);
+    if (peers.length === 0)
+      throw new TypeError(`LoadBalancer "${options.name}": expected at least one peer`);
     this.name = options.name;
     this.healthCheck = options.healthCheck;
     this.healthCheckFrequencyMs = options.healthCheckFrequencyMs ?? 5_000;
@@ -84,7 +87,10 @@ export class LoadBalancer {
   select(): HttpPeer {
     const peer = this.selectWith(() => true);
     if (peer !== undefined) return peer;
-    throw new ProxyError('upstream/none-healthy', `none of the ${this.peers.length} peers of ${this.name} may be used`);
+    throw new ProxyError(
+      'upstream/none-healthy',
+      `none of the ${this.peers.length} peers of ${this.name} may be used`,
+    );
   }
 
   /** A healthy peer that `accept` takes; `undefined` if there is none. */

@@ -69,11 +69,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
-  constructor(
-    transport: Transport,
-    options: DownstreamOptions,
-    onClosed: () => void,
-  ) {
+  constructor(transport: Transport, options: DownstreamOptions, onClosed: () => void) {
     this.#transport = transport;
     this.#options = options;
     this.#onClosed = onClosed;
@@ -137,7 +133,10 @@ export class Http1Connection implements TransportOwner, Expiring {
       case Reading.Lingering:
         return this.#transport.destroy();
       case Reading.Body:
-        return this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
+        return this.#bodyFailed(
+          'downstream/closed',
+          'the client closed in the middle of its request body',
+        );
       case Reading.Answering:
       case Reading.Closed:
         return; // a client may close its half and still wait for the answer
@@ -146,7 +145,8 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   onWritable(): void {
     this.#writeBlocked = false;
-    if (this.#keepAliveAfterDrain !== undefined) return this.#afterAnswer(this.#keepAliveAfterDrain);
+    if (this.#keepAliveAfterDrain !== undefined)
+      return this.#afterAnswer(this.#keepAliveAfterDrain);
     if (this.#exchange === undefined) return;
     this.deadlineAt = this.#reading === Reading.Body ? this.#bodyDeadline() : NEVER;
     this.#exchange.onDrain?.();
@@ -173,14 +173,19 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#writeBlocked) {
       const { address } = this.client;
       this.#exchange?.connectionClosed(
-        new ProxyError('downstream/write-timeout', `${address} did not read for ${this.#options.timeouts.responseWriteMs} ms`),
+        new ProxyError(
+          'downstream/write-timeout',
+          `${address} did not read for ${this.#options.timeouts.responseWriteMs} ms`,
+        ),
       );
       return this.#transport.reset();
     }
     switch (this.#reading) {
       case Reading.Head:
         if (this.#held === undefined) return this.#close();
-        return this.#refuse(new ProxyError('downstream/request-timeout', 'the head was not complete in time'));
+        return this.#refuse(
+          new ProxyError('downstream/request-timeout', 'the head was not complete in time'),
+        );
       case Reading.Body:
         return this.#bodyFailed('downstream/request-timeout', 'the body paused for too long');
       case Reading.Answering:
@@ -381,7 +386,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   // ── the end ───────────────────────────────────────────────────────────────
 
   #malformed(malformed: Malformed): void {
-    const error = new ProxyError(`downstream/${malformed.code}`, malformed.message, { cause: malformed });
+    const error = new ProxyError(`downstream/${malformed.code}`, malformed.message, {
+      cause: malformed,
+    });
     if (this.#reading === Reading.Body) return this.#bodyBroke(error);
     if (this.#reading === Reading.Discarding) return this.#close();
     this.#refuse(error);

@@ -138,7 +138,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   /** Beyond its promise a body would be taken for the next answer by the client. */
   #countAgainstPromise(length: number): void {
     if (this.#owed === undefined) return;
-    if (length > this.#owed) throw new Error(`the answer has more than its Content-Length of body bytes`);
+    if (length > this.#owed)
+      throw new Error(`the answer has more than its Content-Length of body bytes`);
     this.#owed -= length;
   }
 

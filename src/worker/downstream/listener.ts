@@ -30,7 +30,9 @@ export class Listener {
   }
 
   #admit(transport: Transport): Http1Connection {
-    const connection = new Http1Connection(transport, this.#options, () => this.#forget(connection));
+    const connection = new Http1Connection(transport, this.#options, () =>
+      this.#forget(connection),
+    );
     this.#connections.add(connection);
     this.#figures.connectionOpened();
     return connection;

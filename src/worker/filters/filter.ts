@@ -1,7 +1,10 @@
 /** A built-in step of a route: the phases it takes part in, and nothing else. */
 import type { Phases } from '../proxy/proxy-http.ts';
 
-export type Filter = Pick<Partial<Phases<unknown>>, 'requestFilter' | 'upstreamRequestFilter' | 'responseFilter'> & {
+export type Filter = Pick<
+  Partial<Phases<unknown>>,
+  'requestFilter' | 'upstreamRequestFilter' | 'responseFilter'
+> & {
   readonly name: FilterName;
 };
 

@@ -97,7 +97,8 @@ export function gateway(
 
     upstreamPeer(session) {
       const { target } = routeOf(session.ctx);
-      if (target.kind !== 'upstream') throw new Error('a route that answers by itself asks no peer');
+      if (target.kind !== 'upstream')
+        throw new Error('a route that answers by itself asks no peer');
       const { balancer } = target;
       const failed = session.peer;
       if (failed === undefined) return balancer.select();

@@ -61,7 +61,12 @@ function jittered(intervalMs: number): number {
 }
 
 /** @returns `ok`, or why not */
-function probe(host: string, port: number, timeoutMs: number, stopping: AbortSignal): Promise<string> {
+function probe(
+  host: string,
+  port: number,
+  timeoutMs: number,
+  stopping: AbortSignal,
+): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
     const end = (result: string) => {

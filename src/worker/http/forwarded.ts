@@ -10,7 +10,11 @@ import type { Headers } from './headers.ts';
 
 export type Trust = (address: string) => boolean;
 
-export function setForwarded(headers: Headers, exchange: Exchange, trusts: Trust | undefined): void {
+export function setForwarded(
+  headers: Headers,
+  exchange: Exchange,
+  trusts: Trust | undefined,
+): void {
   const { address } = exchange.client;
   if (trusts === undefined || !trusts(address)) {
     headers.set('X-Forwarded-For', address);

@@ -140,9 +140,13 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 function checkField(name: string, value: string): void {
   if (!TOKEN.test(name)) {
-    throw new TypeError(`header name: expected a token such as "x-request-id", got ${JSON.stringify(name)}`);
+    throw new TypeError(
+      `header name: expected a token such as "x-request-id", got ${JSON.stringify(name)}`,
+    );
   }
   if (!FIELD_VALUE.test(value)) {
-    throw new TypeError(`header ${name}: expected Latin-1 text without control characters, got ${JSON.stringify(value)}`);
+    throw new TypeError(
+      `header ${name}: expected Latin-1 text without control characters, got ${JSON.stringify(value)}`,
+    );
   }
 }

@@ -17,7 +17,8 @@ export function trustFrom(ranges: readonly string[]): Trust | undefined {
   }
   return (address) => {
     // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d; `check` would not match them.
-    const plain = address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
+    const plain =
+      address.startsWith('::ffff:') && isIP(address.slice(7)) === 4 ? address.slice(7) : address;
     const version = isIP(plain);
     return version !== 0 && list.check(plain, version === 6 ? 'ipv6' : 'ipv4');
   };

@@ -44,7 +44,10 @@ export function limiterSpecs(): SegmentSpec[] {
 export function bindLimiters(find: (name: string) => Segment | undefined): void {
   for (const limiter of limiters.values()) {
     const segment = find(limiter.spec.name);
-    if (segment === undefined) throw new Error(`the supervisor has no limiter "${limiter.spec.name}": build limiters in every process`);
+    if (segment === undefined)
+      throw new Error(
+        `the supervisor has no limiter "${limiter.spec.name}": build limiters in every process`,
+      );
     limiter.bind(segment);
   }
 }
@@ -60,8 +63,10 @@ export class RateLimiter {
    * @throws {Error} another limiter has that name
    */
   constructor({ name, rate, burst, maxKeys = 65_536, clock = monotonicNs }: RateLimiterOptions) {
-    if (limiters.has(name)) throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
-    if (!Number.isInteger(burst) || burst < 1) throw new TypeError(`burst: expected a whole number from 1 on, got ${burst}`);
+    if (limiters.has(name))
+      throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
+    if (!Number.isInteger(burst) || burst < 1)
+      throw new TypeError(`burst: expected a whole number from 1 on, got ${burst}`);
     this.#policy = { ...(typeof rate === 'string' ? parseRate(rate) : rate), burst };
     this.#clock = clock;
     this.spec = { name: `limit:${name}`, layout: 1, size: limitTableSize(maxKeys) };
@@ -75,7 +80,8 @@ export class RateLimiter {
   /** Spends `cost` of the key's allowance, if it has that much. */
   check(key: string, cost = 1): Decision {
     const table = this.#table;
-    if (table === undefined) throw new Error(`limiter "${this.spec.name}" was used before the server ran`);
+    if (table === undefined)
+      throw new Error(`limiter "${this.spec.name}" was used before the server ran`);
     const allowed = table.take(key, this.#clock(), cost);
     return { allowed, remaining: table.remaining, retryAfterMs: table.waitMs };
   }
@@ -87,7 +93,9 @@ function parseRate(text: string): Rate {
   const [, count, unit = ''] = /^(\d+)\/([smh])$/.exec(text) ?? [];
   const perMs = UNITS[unit];
   if (count === undefined || perMs === undefined || Number(count) < 1) {
-    throw new TypeError(`rate: expected a count per s, m or h, such as "10/s", got ${JSON.stringify(text)}`);
+    throw new TypeError(
+      `rate: expected a count per s, m or h, such as "10/s", got ${JSON.stringify(text)}`,
+    );
   }
   return { count: Number(count), perMs };
 }

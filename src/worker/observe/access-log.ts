@@ -61,7 +61,9 @@ function openFile(path: string): number {
   try {
     return openSync(path, 'a', 0o640);
   } catch (thrown) {
-    throw new Error(`cannot write access_log ${path}: ${(thrown as Error).message}`, { cause: thrown });
+    throw new Error(`cannot write access_log ${path}: ${(thrown as Error).message}`, {
+      cause: thrown,
+    });
   }
 }
 

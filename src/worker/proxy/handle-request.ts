@@ -59,7 +59,11 @@ interface Asked {
 }
 
 /** Tries peers until one answers, as far as repeating the request is safe. */
-async function askUpstream(session: Session, exchange: Exchange, service: ProxyService): Promise<Asked> {
+async function askUpstream(
+  session: Session,
+  exchange: Exchange,
+  service: ProxyService,
+): Promise<Asked> {
   for (;;) {
     session.attempts += 1;
     const chosen = service.phases.upstreamPeer(session);
@@ -68,9 +72,13 @@ async function askUpstream(session: Session, exchange: Exchange, service: ProxyS
       return await attempt(session, exchange, service);
     } catch (thrown) {
       const error = asProxyError(thrown);
-      if (session.attempts >= service.maxAttempts || !mayRetry(error, session, exchange)) throw error;
+      if (session.attempts >= service.maxAttempts || !mayRetry(error, session, exchange))
+        throw error;
       service.recorder.upstream(session.peer.upstream).retried();
-      session.log.warn({ err: error, peer: session.peer.address, attempt: session.attempts }, 'trying again');
+      session.log.warn(
+        { err: error, peer: session.peer.address, attempt: session.attempts },
+        'trying again',
+      );
     }
   }
 }
@@ -86,7 +94,11 @@ function mayRetry(error: ProxyError, session: Session, exchange: Exchange): bool
   }
 }
 
-async function attempt(session: Session, exchange: Exchange, service: ProxyService): Promise<Asked> {
+async function attempt(
+  session: Session,
+  exchange: Exchange,
+  service: ProxyService,
+): Promise<Asked> {
   const peer = session.peer!;
   const request = { ...session.request, headers: session.request.headers.clone() };
   removeHopByHop(request.headers);
@@ -113,7 +125,10 @@ async function attempt(session: Session, exchange: Exchange, service: ProxyServi
   return { response: await response, connection, upload };
 }
 
-function startUpload(body: NonNullable<Exchange['requestBody']>, connection: UpstreamConnection): Transfer {
+function startUpload(
+  body: NonNullable<Exchange['requestBody']>,
+  connection: UpstreamConnection,
+): Transfer {
   const upload = new Transfer(body, connection);
   const through = upload.run();
   // The client's failure reaches the request through `connection.cancel`; here it only ends the upload.
@@ -160,7 +175,8 @@ async function passOn(
 /** A response to HEAD, and a 304, may name the length of a body that does not follow. */
 function emptyBodyOf(head: ResponseHead, method: string): 'none' {
   const mayKeepLength = method === 'HEAD' || head.status === 304;
-  if (!mayKeepLength && head.status >= 200 && head.status !== 204) head.headers.set('Content-Length', '0');
+  if (!mayKeepLength && head.status >= 200 && head.status !== 204)
+    head.headers.set('Content-Length', '0');
   return 'none';
 }
 

@@ -9,5 +9,8 @@ import { ProxyError } from '../../shared/errors/proxy-error.ts';
  */
 export function refuseMethod(method: string): void {
   if (method !== 'CONNECT' && method !== 'TRACE') return;
-  throw new ProxyError('downstream/method-not-allowed', `expected a method for a resource, got ${method}`);
+  throw new ProxyError(
+    'downstream/method-not-allowed',
+    `expected a method for a resource, got ${method}`,
+  );
 }

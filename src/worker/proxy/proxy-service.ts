@@ -61,7 +61,10 @@ export class ProxyService {
     this.#figures.requestStarted();
     this.#figures.failed(error.code);
     this.#figures.requestEnded(status, 0, 0, 0);
-    this.#log.info({ err: error, service: this.name, client: client.address, status }, 'request refused');
+    this.#log.info(
+      { err: error, service: this.name, client: client.address, status },
+      'request refused',
+    );
   }
 
   /** The last thing that happens to a request: the program's `logging`, figures, one access-log line. */
@@ -73,7 +76,12 @@ export class ProxyService {
     }
     const durationMs = performance.now() - session.startedAt;
     if (error !== undefined) this.#figures.failed(error.code);
-    this.#figures.requestEnded(session.status, durationMs / 1000, session.bytesReceived, session.bytesSent);
+    this.#figures.requestEnded(
+      session.status,
+      durationMs / 1000,
+      session.bytesReceived,
+      session.bytesSent,
+    );
     this.#accessLog.write({
       time: Date.now(),
       service: this.name,

@@ -106,7 +106,14 @@ export class Session<Ctx = unknown> {
   }
 }
 
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+const IDEMPOTENT: ReadonlySet<string> = new Set([
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'TRACE',
+  'PUT',
+  'DELETE',
+]);
 
 /** Process and start time in front, a counter behind: unique, and 20 times cheaper than random bytes. */
 const REQUEST_ID_PREFIX = `${process.pid.toString(36)}-${Date.now().toString(36)}-`;

@@ -28,8 +28,13 @@ interface Compiled<Route> {
 export class Router<Route> {
   readonly #routes: readonly Compiled<Route>[];
 
-  constructor(routes: readonly { readonly match: RouteMatch | undefined; readonly route: Route }[]) {
-    this.#routes = routes.map(({ match, route }) => ({ conditions: conditionsOf(match ?? {}), route }));
+  constructor(
+    routes: readonly { readonly match: RouteMatch | undefined; readonly route: Route }[],
+  ) {
+    this.#routes = routes.map(({ match, route }) => ({
+      conditions: conditionsOf(match ?? {}),
+      route,
+    }));
   }
 
   find(request: Routable): Route | undefined {

@@ -48,7 +48,10 @@ export class Transport {
   }
 
   /** Over an accepted handle, reading through the shared buffer. */
-  static overHandle(handle: AcceptedHandle, ownerOf: (transport: Transport) => TransportOwner): Transport {
+  static overHandle(
+    handle: AcceptedHandle,
+    ownerOf: (transport: Transport) => TransportOwner,
+  ): Transport {
     const onread = {
       buffer: SHARED_READ_BUFFER,
       callback: (length: number, bytes: Uint8Array) => transport.#received(length, bytes as Buffer),

@@ -101,7 +101,12 @@ class Attempt implements TransportOwner {
 
   onDeadline(): void {
     const { address, connectTimeoutMs } = this.#peer;
-    this.#fail(new ProxyError('upstream/connect-timeout', `${address} did not accept within ${connectTimeoutMs} ms`));
+    this.#fail(
+      new ProxyError(
+        'upstream/connect-timeout',
+        `${address} did not accept within ${connectTimeoutMs} ms`,
+      ),
+    );
     this.transport?.destroy();
   }
 
@@ -110,7 +115,9 @@ class Attempt implements TransportOwner {
     const detail = `${this.#peer.address}: ${error?.message ?? 'closed while connecting'}`;
     const refused = code === 'ECONNREFUSED';
     this.#fail(
-      new ProxyError(refused ? 'upstream/connect-refused' : 'upstream/connect-failed', detail, { cause: error }),
+      new ProxyError(refused ? 'upstream/connect-refused' : 'upstream/connect-failed', detail, {
+        cause: error,
+      }),
     );
   }
 

@@ -80,7 +80,12 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #endIsHeld = false;
   #failure: ProxyError | undefined;
 
-  constructor(peer: HttpPeer, transport: Transport, deadlines: Deadlines, events: ConnectionEvents) {
+  constructor(
+    peer: HttpPeer,
+    transport: Transport,
+    deadlines: Deadlines,
+    events: ConnectionEvents,
+  ) {
     this.peer = peer;
     this.#transport = transport;
     this.#deadlines = deadlines;

@@ -63,7 +63,9 @@ function parseAddress(address: string): { host: string; port: number } {
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new TypeError(`peer address: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`);
+    throw new TypeError(
+      `peer address: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`,
+    );
   }
   return { host, port };
 }

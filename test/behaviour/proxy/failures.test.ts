@@ -18,7 +18,10 @@ describe('when the peer fails', () => {
 
     assert.equal(answer.status, 502);
     assert.match(answer.headers['x-request-id'] as string, /./);
-    assert.equal(await sluice.metric('sluice_errors_total{service="edge",code="upstream/connect-refused"}'), 1);
+    assert.equal(
+      await sluice.metric('sluice_errors_total{service="edge",code="upstream/connect-refused"}'),
+      1,
+    );
   });
 
   test('silence is a 504', async (t) => {
@@ -36,10 +39,15 @@ describe('when the peer fails', () => {
     await sluice.logged(({ msg, verdict }) => msg === 'peer became ill' && verdict === 'ill');
 
     assert.equal((await sluice.get('/')).status, 503);
-    assert.equal(await sluice.metric(`sluice_upstream_peer_healthy{upstream="api",peer="${peer.address}"}`), 0);
+    assert.equal(
+      await sluice.metric(`sluice_upstream_peer_healthy{upstream="api",peer="${peer.address}"}`),
+      0,
+    );
 
     await startPeer(t, undefined, peer.port);
-    await sluice.logged(({ msg, verdict }) => msg === 'peer became healthy' && verdict === 'healthy');
+    await sluice.logged(
+      ({ msg, verdict }) => msg === 'peer became healthy' && verdict === 'healthy',
+    );
     assert.equal((await sluice.get('/')).status, 200);
   });
 
@@ -68,7 +76,12 @@ describe('when the peer fails', () => {
 
       const connection = await peer.nextConnection();
       await connection.receives(/\r\n\r\n$/);
-      connection.send(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n5\r\nhello`.slice(0, head.includes('Length') ? -3 : undefined));
+      connection.send(
+        `HTTP/1.1 200 OK\r\n${head}\r\n\r\n5\r\nhello`.slice(
+          0,
+          head.includes('Length') ? -3 : undefined,
+        ),
+      );
       connection.socket.end();
 
       await assert.rejects(answer, { code: 'ECONNRESET' });
@@ -119,15 +132,31 @@ describe('when the peer fails', () => {
 describe('when the client is at fault', () => {
   const malformed = [
     { name: 'a bare LF', wire: 'GET / HTTP/1.1\nHost: a\r\n\r\n', status: 400 },
-    { name: 'both framings', wire: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', status: 400 },
+    {
+      name: 'both framings',
+      wire: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+      status: 400,
+    },
     { name: 'no Host', wire: 'GET / HTTP/1.1\r\n\r\n', status: 400 },
     { name: 'two Hosts', wire: 'GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n', status: 400 },
     { name: 'HTTP/2.0 in a line', wire: 'GET / HTTP/2.0\r\nHost: a\r\n\r\n', status: 505 },
-    { name: 'another coding', wire: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n', status: 501 },
-    { name: 'a head without end', wire: `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}`, status: 431 },
+    {
+      name: 'another coding',
+      wire: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n',
+      status: 501,
+    },
+    {
+      name: 'a head without end',
+      wire: `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}`,
+      status: 431,
+    },
     { name: 'a target without end', wire: `GET /${'x'.repeat(9_000)}`, status: 414 },
     { name: 'CONNECT', wire: 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n', status: 405 },
-    { name: 'a broken chunk', wire: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n', status: 400 },
+    {
+      name: 'a broken chunk',
+      wire: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
+      status: 400,
+    },
   ];
   for (const { name, wire, status } of malformed) {
     test(`${name} is a ${status} and a closed connection`, async (t) => {
@@ -146,7 +175,10 @@ describe('when the client is at fault', () => {
 
   test('a head that takes too long is a 408', async (t) => {
     const peer = await startPeer(t);
-    const sluice = await startSluice(t, gatewayTo(peer.address).replace('listen:', 'timeouts: { request_head: 1s }\n      listen:'));
+    const sluice = await startSluice(
+      t,
+      gatewayTo(peer.address).replace('listen:', 'timeouts: { request_head: 1s }\n      listen:'),
+    );
     const client = await rawClient(t, sluice.port);
 
     client.send('GET / HTTP/1.1\r\nHost:');

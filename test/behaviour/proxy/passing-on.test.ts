@@ -19,7 +19,9 @@ describe('a request that is passed on', () => {
     });
     const sluice = await startSluice(t, gatewayTo(peer.address));
 
-    const answer = await sluice.get('/a/b?c=d', { headers: { 'X-Odd-CASE': 'kept', host: 'api.test' } });
+    const answer = await sluice.get('/a/b?c=d', {
+      headers: { 'X-Odd-CASE': 'kept', host: 'api.test' },
+    });
 
     assert.equal(answer.status, 200);
     assert.equal(answer.body, 'made by the peer');
@@ -35,7 +37,12 @@ describe('a request that is passed on', () => {
     const sluice = await startSluice(t, gatewayTo(peer.address));
 
     await sluice.get('/', {
-      headers: { host: 'api.test', 'x-forwarded-for': '6.6.6.6', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'evil' },
+      headers: {
+        host: 'api.test',
+        'x-forwarded-for': '6.6.6.6',
+        'x-forwarded-proto': 'https',
+        'x-forwarded-host': 'evil',
+      },
     });
 
     const { headers } = peer.requests[0]!;
@@ -107,8 +114,20 @@ describe('a request that is passed on', () => {
 
 describe('answers of every shape', () => {
   const shapes = [
-    { name: 'HEAD keeps the length of the body it does not have', method: 'HEAD', status: 200, length: '11', body: '' },
-    { name: '204 has no body and no length', method: 'GET', status: 204, length: undefined, body: '' },
+    {
+      name: 'HEAD keeps the length of the body it does not have',
+      method: 'HEAD',
+      status: 200,
+      length: '11',
+      body: '',
+    },
+    {
+      name: '204 has no body and no length',
+      method: 'GET',
+      status: 204,
+      length: undefined,
+      body: '',
+    },
     { name: '304 has no body', method: 'GET', status: 304, length: undefined, body: '' },
   ];
   for (const { name, method, status, length, body } of shapes) {
@@ -126,7 +145,11 @@ describe('answers of every shape', () => {
       assert.equal(first.status, status);
       assert.equal(first.body, body);
       assert.equal(first.headers['content-length'], length);
-      assert.equal((await sluice.get('/', { method, agent })).status, status, 'the connection is still in step');
+      assert.equal(
+        (await sluice.get('/', { method, agent })).status,
+        status,
+        'the connection is still in step',
+      );
     });
   }
 

@@ -74,7 +74,9 @@ export class BodyDecoder {
         this.#ended = true;
         return;
       case 'length':
-        throw new Malformed(`message ended after ${this.#received} of ${this.#framing.length} body bytes`);
+        throw new Malformed(
+          `message ended after ${this.#received} of ${this.#framing.length} body bytes`,
+        );
       case 'none':
       case 'chunked':
         throw new Malformed('message ended before its last chunk');

@@ -11,7 +11,9 @@ const FIELD_VALUE = 2;
 const TARGET = 4;
 
 const classes = new Uint8Array(256);
-for (const byte of Buffer.from("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+for (const byte of Buffer.from(
+  "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+)) {
   classes[byte]! |= TOKEN;
 }
 for (let byte = 0; byte < 256; byte++) {

@@ -102,7 +102,12 @@ export class ChunkedDecoder {
       case State.Extension:
         return this.#extension(byte);
       case State.SizeLf:
-        return mustBe(byte, LF, 'LF after the chunk size', this.#remaining > 0 ? State.Data : State.Trailers);
+        return mustBe(
+          byte,
+          LF,
+          'LF after the chunk size',
+          this.#remaining > 0 ? State.Data : State.Trailers,
+        );
       case State.DataCr:
         return mustBe(byte, CR, 'CR after chunk data', State.DataLf);
       case State.DataLf:
@@ -147,7 +152,9 @@ export class ChunkedDecoder {
   #skip(stay: State): State {
     this.#extensionBytes += 1;
     if (this.#extensionBytes <= MAX_EXTENSION_BYTES) return stay;
-    throw new Malformed(`expected at most ${MAX_EXTENSION_BYTES} bytes of chunk extensions, got more`);
+    throw new Malformed(
+      `expected at most ${MAX_EXTENSION_BYTES} bytes of chunk extensions, got more`,
+    );
   }
 
   #deliver(bytes: Buffer, from: number, end: number): number {
@@ -160,7 +167,10 @@ export class ChunkedDecoder {
 
   #readTrailers(bytes: Buffer, from: number, end: number): number {
     const before = this.#trailerBytes?.length ?? 0;
-    const input = before === 0 ? bytes.subarray(from, end) : Buffer.concat([this.#trailerBytes!, bytes.subarray(from, end)]);
+    const input =
+      before === 0
+        ? bytes.subarray(from, end)
+        : Buffer.concat([this.#trailerBytes!, bytes.subarray(from, end)]);
     const fields: string[] = [];
     const after = readFields(input, 0, input.length, MAX_TRAILERS, fields);
     if ((after < 0 ? input.length : after) > MAX_TRAILER_BYTES) {

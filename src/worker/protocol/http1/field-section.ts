@@ -7,7 +7,6 @@
 import { Malformed } from '../malformed.ts';
 import { COLON, CR, HT, isFieldValue, isToken, LF, shown, SP } from './bytes.ts';
 
-
 const INCOMPLETE = -1;
 
 /**
@@ -29,7 +28,9 @@ export function readFields(
     if (bytes[at] === CR) {
       if (at + 1 === end) return INCOMPLETE;
       if (bytes[at + 1] === LF) return at + 2;
-      throw new Malformed(`expected LF after CR at the end of the header section, got ${shown(bytes[at + 1]!)}`);
+      throw new Malformed(
+        `expected LF after CR at the end of the header section, got ${shown(bytes[at + 1]!)}`,
+      );
     }
     if (fields.length >= maxCount * 2) {
       throw new Malformed(`expected at most ${maxCount} fields, got more`, 'too-many-headers');
@@ -51,7 +52,10 @@ function readField(bytes: Buffer, from: number, end: number, fields: string[]): 
   const start = at;
   while (at < end && isFieldValue(bytes[at]!)) at += 1;
   if (at === end) return INCOMPLETE;
-  if (bytes[at] !== CR) throw new Malformed(`expected CRLF after the value of field "${name}", got ${shown(bytes[at]!)}`);
+  if (bytes[at] !== CR)
+    throw new Malformed(
+      `expected CRLF after the value of field "${name}", got ${shown(bytes[at]!)}`,
+    );
   if (at + 1 === end) return INCOMPLETE;
   if (bytes[at + 1] !== LF) {
     throw new Malformed(`expected LF after CR in field "${name}", got ${shown(bytes[at + 1]!)}`);
@@ -68,5 +72,7 @@ function badName(bytes: Buffer, from: number, at: number): Malformed {
     return new Malformed('expected a field name, got a blank: folded lines are not allowed');
   }
   if (at === from) return new Malformed(`expected a field name, got ${shown(byte)}`);
-  return new Malformed(`expected ":" right after the field name "${bytes.latin1Slice(from, at)}", got ${shown(byte)}`);
+  return new Malformed(
+    `expected ":" right after the field name "${bytes.latin1Slice(from, at)}", got ${shown(byte)}`,
+  );
 }

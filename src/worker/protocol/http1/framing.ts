@@ -50,10 +50,13 @@ const DIGITS = /^\d{1,16}$/;
 function declaredLength(headers: Headers): number | undefined {
   const first = headers.get('content-length');
   if (first === undefined) return undefined;
-  if (headers.getAll('content-length').length > 1) throw new Malformed('expected one Content-Length, got several');
+  if (headers.getAll('content-length').length > 1)
+    throw new Malformed('expected one Content-Length, got several');
   const length = DIGITS.test(first) ? Number(first) : Number.NaN;
   if (Number.isSafeInteger(length)) return length;
-  throw new Malformed(`expected Content-Length to be a number below 2^53, got ${JSON.stringify(first)}`);
+  throw new Malformed(
+    `expected Content-Length to be a number below 2^53, got ${JSON.stringify(first)}`,
+  );
 }
 
 const CODINGS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*$/;
@@ -61,11 +64,13 @@ const CODINGS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0
 function declaresChunked(headers: Headers, version: HttpVersion): boolean {
   const first = headers.get('transfer-encoding');
   if (first === undefined) return false;
-  if (headers.getAll('transfer-encoding').length > 1) throw new Malformed('expected one Transfer-Encoding, got several');
+  if (headers.getAll('transfer-encoding').length > 1)
+    throw new Malformed('expected one Transfer-Encoding, got several');
   if (version === '1.0') throw new Malformed('expected no Transfer-Encoding in HTTP/1.0');
   const coding = first.toLowerCase();
   if (coding === 'chunked') return true;
-  if (!CODINGS.test(first)) throw new Malformed(`expected Transfer-Encoding "chunked", got ${JSON.stringify(first)}`);
+  if (!CODINGS.test(first))
+    throw new Malformed(`expected Transfer-Encoding "chunked", got ${JSON.stringify(first)}`);
   // Well formed, but with chunked somewhere else than alone: peers disagree about what it means.
   if (coding.split(/[ \t]*,[ \t]*/).filter((each) => each === 'chunked').length > 1) {
     throw new Malformed(`expected Transfer-Encoding "chunked" once, got ${JSON.stringify(first)}`);
@@ -86,7 +91,9 @@ export function keepsAlive(headers: Headers, version: HttpVersion): boolean {
 
 function connectionOptions(headers: Headers): string[] {
   if (!headers.has('connection')) return [];
-  return headers.getAll('connection').flatMap((value) => value.split(',').map((option) => option.trim().toLowerCase()));
+  return headers
+    .getAll('connection')
+    .flatMap((value) => value.split(',').map((option) => option.trim().toLowerCase()));
 }
 
 /** The protocols a client asks to change to; h2c is never one of them, since it hides requests from us. */

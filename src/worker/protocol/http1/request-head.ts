@@ -83,7 +83,10 @@ export class RequestHeadParser {
   }
 
   #headTooLarge(): Malformed {
-    return new Malformed(`expected a head of at most ${this.#limits.maxHeadBytes} bytes, got more`, 'head-too-large');
+    return new Malformed(
+      `expected a head of at most ${this.#limits.maxHeadBytes} bytes, got more`,
+      'head-too-large',
+    );
   }
 
   // ── the request line (RFC 9112 §3) ────────────────────────────────────────
@@ -106,10 +109,12 @@ export class RequestHeadParser {
   #readMethod(bytes: Buffer, from: number, end: number): number {
     let at = from;
     while (at < end && isToken(bytes[at]!)) at += 1;
-    if (at - from > MAX_METHOD_BYTES) throw new Malformed(`expected a method of at most ${MAX_METHOD_BYTES} bytes, got more`);
+    if (at - from > MAX_METHOD_BYTES)
+      throw new Malformed(`expected a method of at most ${MAX_METHOD_BYTES} bytes, got more`);
     if (at >= end) return INCOMPLETE;
     if (at === from) throw new Malformed(`expected a method, got ${shown(bytes[at]!)}`);
-    if (bytes[at] !== SP) throw new Malformed(`expected one space after the method, got ${shown(bytes[at]!)}`);
+    if (bytes[at] !== SP)
+      throw new Malformed(`expected one space after the method, got ${shown(bytes[at]!)}`);
     this.#method = methodOf(bytes, from, at);
     return at + 1;
   }
@@ -119,11 +124,16 @@ export class RequestHeadParser {
     let at = from;
     while (at < end && isTarget(bytes[at]!)) at += 1;
     if (at - from > maxTargetBytes) {
-      throw new Malformed(`expected a target of at most ${maxTargetBytes} bytes, got more`, 'target-too-long');
+      throw new Malformed(
+        `expected a target of at most ${maxTargetBytes} bytes, got more`,
+        'target-too-long',
+      );
     }
     if (at >= end) return INCOMPLETE;
-    if (at === from) throw new Malformed(`expected a target after one space, got ${shown(bytes[at]!)}`);
-    if (bytes[at] !== SP) throw new Malformed(`expected one space after the target, got ${shown(bytes[at]!)}`);
+    if (at === from)
+      throw new Malformed(`expected a target after one space, got ${shown(bytes[at]!)}`);
+    if (bytes[at] !== SP)
+      throw new Malformed(`expected one space after the target, got ${shown(bytes[at]!)}`);
     this.#target = bytes.latin1Slice(from, at);
     return at + 1;
   }
@@ -140,7 +150,10 @@ export class RequestHeadParser {
     if (available < VERSION_LINE.length) return INCOMPLETE;
     const version = bytes.latin1Slice(from + 5, from + 8);
     if (version !== '1.1' && version !== '1.0') {
-      throw new Malformed(`expected HTTP/1.0 or HTTP/1.1, got HTTP/${version}`, 'version-not-supported');
+      throw new Malformed(
+        `expected HTTP/1.0 or HTTP/1.1, got HTTP/${version}`,
+        'version-not-supported',
+      );
     }
     this.#version = version;
     return from + VERSION_LINE.length;
@@ -168,7 +181,13 @@ const VERSION_LINE = 'HTTP/1.1\r\n';
 
 /** The common ones need no new string. */
 function methodOf(bytes: Buffer, from: number, end: number): string {
-  if (end - from === 3 && bytes[from] === 0x47 && bytes[from + 1] === 0x45 && bytes[from + 2] === 0x54) return 'GET';
+  if (
+    end - from === 3 &&
+    bytes[from] === 0x47 &&
+    bytes[from + 1] === 0x45 &&
+    bytes[from + 2] === 0x54
+  )
+    return 'GET';
   return bytes.latin1Slice(from, end);
 }
 
@@ -182,7 +201,8 @@ function hostOf(headers: Headers, version: HttpVersion): string {
     if (version === '1.0') return '';
     throw new Malformed('expected a Host field, got none');
   }
-  if (headers.getAll('host').length > 1) throw new Malformed('expected one Host field, got several');
+  if (headers.getAll('host').length > 1)
+    throw new Malformed('expected one Host field, got several');
   if (host.includes(',') || !AUTHORITY.test(host)) {
     throw new Malformed(`expected Host to be a name or address, got ${JSON.stringify(host)}`);
   }
@@ -192,10 +212,16 @@ function hostOf(headers: Headers, version: HttpVersion): string {
 const ABSOLUTE_FORM = /^https?:\/\/([^/?]*)(.*)$/i;
 
 /** RFC 9112 §3.2.1–3.2.4: the four forms, made one. */
-function resolveTarget(method: string, given: string, host: string): { target: string; authority: string } {
+function resolveTarget(
+  method: string,
+  given: string,
+  host: string,
+): { target: string; authority: string } {
   if (method === 'CONNECT') {
     if (!AUTHORITY.test(given) || !/:\d+$/.test(given)) {
-      throw new Malformed(`expected host and port as the target of CONNECT, got ${JSON.stringify(given)}`);
+      throw new Malformed(
+        `expected host and port as the target of CONNECT, got ${JSON.stringify(given)}`,
+      );
     }
     return { target: given, authority: given };
   }
@@ -206,10 +232,14 @@ function resolveTarget(method: string, given: string, host: string): { target: s
   }
   const [, authority, rest = ''] = ABSOLUTE_FORM.exec(given) ?? [];
   if (authority === undefined || !AUTHORITY.test(authority)) {
-    throw new Malformed(`expected a path or an http URL as the target, got ${JSON.stringify(given)}`);
+    throw new Malformed(
+      `expected a path or an http URL as the target, got ${JSON.stringify(given)}`,
+    );
   }
   if (host !== '' && authority.toLowerCase() !== host.toLowerCase()) {
-    throw new Malformed(`expected Host to agree with the target, got ${JSON.stringify(host)} and ${JSON.stringify(authority)}`);
+    throw new Malformed(
+      `expected Host to agree with the target, got ${JSON.stringify(host)} and ${JSON.stringify(authority)}`,
+    );
   }
   return { target: rest.startsWith('/') ? rest : `/${rest}`, authority };
 }
@@ -219,5 +249,8 @@ function expectsContinue(headers: Headers, version: HttpVersion): boolean {
   if (expectation === undefined || version === '1.0') return false;
   const all = headers.getAll('expect');
   if (all.length === 1 && expectation.toLowerCase() === '100-continue') return true;
-  throw new Malformed(`expected Expect to be 100-continue, got ${JSON.stringify(all.join(', '))}`, 'expectation-failed');
+  throw new Malformed(
+    `expected Expect to be 100-continue, got ${JSON.stringify(all.join(', '))}`,
+    'expectation-failed',
+  );
 }

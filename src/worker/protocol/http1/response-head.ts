@@ -47,7 +47,8 @@ export class ResponseHeadParser {
     const { maxHeadBytes, maxHeaderCount } = this.#limits;
     const fields: string[] = [];
     const afterLine = this.#readLine(bytes, from, end);
-    const afterHead = afterLine < 0 ? INCOMPLETE : readFields(bytes, afterLine, end, maxHeaderCount, fields);
+    const afterHead =
+      afterLine < 0 ? INCOMPLETE : readFields(bytes, afterLine, end, maxHeaderCount, fields);
     if ((afterHead < 0 ? end : afterHead) - from > maxHeadBytes) {
       throw new Malformed(`expected a response head of at most ${maxHeadBytes} bytes, got more`);
     }
@@ -95,9 +96,11 @@ export class ResponseHeadParser {
       while (at < end && isFieldValue(bytes[at]!)) at += 1;
       if (at >= end) return INCOMPLETE;
     }
-    if (bytes[at] !== CR) throw new Malformed(`expected CRLF after the status line, got ${shown(bytes[at]!)}`);
+    if (bytes[at] !== CR)
+      throw new Malformed(`expected CRLF after the status line, got ${shown(bytes[at]!)}`);
     if (at + 1 >= end) return INCOMPLETE;
-    if (bytes[at + 1] !== LF) throw new Malformed(`expected LF after CR in the status line, got ${shown(bytes[at + 1]!)}`);
+    if (bytes[at + 1] !== LF)
+      throw new Malformed(`expected LF after CR in the status line, got ${shown(bytes[at + 1]!)}`);
     this.#reason = at > from ? bytes.latin1Slice(from + 1, at) : '';
     return at + 2;
   }
