@@ -16,7 +16,7 @@ const server = createServer((request, response) => {
   response.setHeader('x-powered-by', 'node');
   response.setHeader('content-type', 'text/plain');
   response.end(
-    `origin ${port} got ${request.method} ${request.url} from ${request.headers['x-forwarded-for']}\n`,
+    `origin ${port} got ${request.method} ${request.url} from ${String(request.headers['x-forwarded-for'])}\n`,
   );
 });
 // Longer than the gateway keeps idle connections, so that it is never the origin who closes one.

@@ -60,5 +60,5 @@ export function httpProxyService<Ctx>(
   options: ServiceOptions = {},
 ): HttpProxyService {
   // Inside, nothing looks into a context: only the phases that made it do.
-  return new HttpProxyService(options.name ?? 'proxy', proxy as ProxyHttp<unknown>);
+  return new HttpProxyService(options.name ?? 'proxy', proxy);
 }

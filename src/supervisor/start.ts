@@ -55,7 +55,7 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
   const { settings, log } = parts;
   const closers: (() => unknown)[] = [];
   const closeAll = async () => {
-    for (const close of closers.reverse()) await close();
+    for (const close of closers.toReversed()) await close();
     closers.length = 0;
   };
   try {
@@ -150,6 +150,8 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
         fleet.reopenLogs();
       },
       async drain() {
+        // Else the kernel would go on completing handshakes for workers that accept no more.
+        sockets?.close();
         const graceMs = settings.grace_period_seconds * 1000;
         const lateMs = settings.graceful_shutdown_timeout_seconds * 1000;
         const tooLate = setTimeout(() => void fleet.kill(), graceMs + lateMs);

@@ -89,6 +89,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
 
     /** In reverse: first no new work, then what that work was using. */
     async drain(idleMs, graceMs) {
+      await acceptWhatWaits();
       for (const { listener } of listeners) listener.stopAccepting();
       const cut = setTimeout(() => {
         for (const { listener } of listeners) listener.cut();
@@ -101,6 +102,15 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       await accessLog.close();
     },
   };
+}
+
+/**
+ * One whole turn of the event loop: it accepts every connection that the kernel
+ * has completed, and closing the socket would reset.
+ */
+async function acceptWhatWaits(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 function openRecorder({ boot, segments, metricsRow }: WorkerParts): Recorder {

@@ -1,7 +1,8 @@
 /** The real thing for tests: a supervisor with workers, from a configuration text, on ports the system chose. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -31,6 +32,8 @@ export interface StartOptions {
   /** Instead of the `sluice` command: a program that calls `Server.fromArgs()`. */
   readonly program?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Where the configuration sends the process log; default is stderr. */
+  readonly logFile?: string;
 }
 
 /** A process of ours that may or may not come up; what it printed is kept. */
@@ -69,7 +72,7 @@ export class Running {
   }
 
   /** Resolves with the first log line that fits. */
-  logged(fits: (line: LogLine) => boolean): Promise<LogLine> {
+  logged(fits: (line: LogLine, index: number) => boolean): Promise<LogLine> {
     return this.until(() => this.logs.find(fits), 'such a log line');
   }
 
@@ -98,11 +101,17 @@ export interface Sluice extends Running {
   /** Port of the first listener. */
   readonly port: number;
   readonly adminPort: number;
+  /** All of them, in the order of the configuration. */
+  readonly addresses: readonly { readonly service: string; readonly port: number }[];
   get(path: string, init?: RequestInit): Promise<Answer>;
   /** Value of one series on the metrics page, such as `sluice_requests_total{service="edge",status="200"}`. */
   metric(series: string): Promise<number>;
   /** The admin page's account of the workers. */
   status(): Promise<Status>;
+  /** Resolves once that worker is gone and all workers are ready. */
+  replaced(pid: number): Promise<void>;
+  /** Resolves once new connections are refused. */
+  refusing(): Promise<void>;
 }
 
 export interface Status {
@@ -119,6 +128,8 @@ export interface RequestInit {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
   readonly agent?: Agent;
+  /** Source address of the connection. */
+  readonly localAddress?: string;
 }
 
 /** Starts without waiting for anything: for tests about starts that fail. */
@@ -159,28 +170,64 @@ export async function startSluice(
   const missing = heads.filter((line) => !new RegExp(`^ *${line.split(':')[0]}:`, 'm').test(yaml));
   const conf = temporaryFile(t, 'conf.yaml', `${missing.join('\n')}\n${dedent(yaml)}`);
   const running = launch(t, ['-c', conf, '--threads', String(threads)], options);
-  const serving = await running.logged(({ msg }) => msg === 'serving');
-  const [first] = serving['addresses'] as { port: number }[];
+  const serving = await servingLine(running, options.logFile);
+  const addresses = serving['addresses'] as { service: string; port: number }[];
+  const [first] = addresses;
   const admin = serving['admin'] as { port: number };
+  const status = async () => JSON.parse((await get(admin.port, '/status')).body) as Status;
   return Object.assign(running, {
     port: first!.port,
     adminPort: admin.port,
+    addresses,
     get: (path: string, init?: RequestInit) => get(first!.port, path, init),
     async metric(series: string) {
       const { body } = await get(admin.port, '/metrics');
       const line = body.split('\n').find((each) => each.startsWith(`${series} `));
       return line === undefined ? 0 : Number(line.slice(series.length + 1));
     },
-    status: async () => JSON.parse((await get(admin.port, '/status')).body) as Status,
+    status,
+    replaced: (pid: number) =>
+      eventually(async () => {
+        const { workers } = await status();
+        const ready = workers.every((worker) => worker.state === 'ready' && worker.pid !== pid);
+        return ready ? true : undefined;
+      }, `worker ${pid} to be replaced`).then(() => {}),
+    refusing: () => eventually(() => isRefused(first!.port), 'refused connections').then(() => {}),
+  });
+}
+
+function servingLine(running: Running, logFile: string | undefined): Promise<LogLine> {
+  const isIt = ({ msg }: LogLine) => msg === 'serving';
+  if (logFile === undefined) return running.logged(isIt);
+  return eventually(async () => {
+    const lines = existsSync(logFile) ? readFileSync(logFile, 'utf8').split('\n') : [];
+    return lines
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as LogLine)
+      .find(isIt);
+  }, 'the line that says it serves');
+}
+
+function isRefused(port: number): Promise<true | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(undefined);
+    });
+    socket.on('error', ({ code }: NodeJS.ErrnoException) =>
+      resolve(code === 'ECONNREFUSED' ? true : undefined),
+    );
   });
 }
 
 /** One request on a connection of its own, unless an agent says otherwise. */
 export function get(port: number, path: string, init: RequestInit = {}): Promise<Answer> {
-  const { method = 'GET', headers = {}, body, agent = new Agent({ keepAlive: false }) } = init;
+  const { method = 'GET', headers = {}, body, localAddress } = init;
+  const { agent = new Agent({ keepAlive: false }) } = init;
   return new Promise((resolve, reject) => {
     const request = httpRequest(
-      { host: '127.0.0.1', port, path, method, headers, agent },
+      { host: '127.0.0.1', port, path, method, headers, agent, localAddress },
       (response) => {
         const pieces: Buffer[] = [];
         response.on('data', (piece: Buffer) => pieces.push(piece));

@@ -106,7 +106,7 @@ class Reading {
       this.#problem(0, [], 'expected a mapping with "version: 1" at its top, got something else');
       return undefined;
     }
-    if (/^%YAML 1\.1/m.test(this.#sourceHead()))
+    if (this.#document?.directives?.yaml.version === '1.1')
       this.#problem(0, [], 'expected YAML 1.2, got a %YAML 1.1 directive');
     this.#findDuplicates();
     this.#substitute();
@@ -120,10 +120,6 @@ class Reading {
     }
     this.#checkReferences(parsed.data);
     return this.#withLogLevel(parsed.data);
-  }
-
-  #sourceHead(): string {
-    return String(this.#document?.directives?.yaml.version === '1.1' ? '%YAML 1.1' : '');
   }
 
   #findDuplicates(): void {
@@ -226,9 +222,9 @@ class Reading {
         if (issue.message.startsWith('expected')) return issue.message;
         return `expected ${issue.values.map((each) => JSON.stringify(each)).join(' or ')}, got ${got}${suggestion(value, issue.values)}`;
       case 'too_small':
-        return `expected at least ${issue.minimum}${countOf(issue.origin)}, got ${got}`;
+        return `expected at least ${issue.minimum}${countOf(issue.origin, issue.minimum)}, got ${got}`;
       case 'too_big':
-        return `expected at most ${issue.maximum}${countOf(issue.origin)}, got ${got}`;
+        return `expected at most ${issue.maximum}${countOf(issue.origin, issue.maximum)}, got ${got}`;
       default:
         return issue.message;
     }
@@ -369,9 +365,11 @@ function withArticle(kind: string): string {
   return words[kind] ?? kind;
 }
 
-function countOf(origin: string): string {
-  if (origin === 'array') return ' entries';
-  return origin === 'string' ? ' characters' : '';
+function countOf(origin: string, limit: number | bigint): string {
+  const one = limit === 1;
+  if (origin === 'array') return one ? ' entry' : ' entries';
+  if (origin === 'string') return one ? ' character' : ' characters';
+  return '';
 }
 
 function suggestion(value: unknown, known: readonly unknown[]): string {
@@ -380,11 +378,10 @@ function suggestion(value: unknown, known: readonly unknown[]): string {
 }
 
 function unionMessage(issue: z.core.$ZodIssueInvalidUnion, value: unknown): string {
+  if (issue.discriminator === undefined) return issue.message;
   const got = value === undefined ? 'nothing' : JSON.stringify(value);
-  if (issue.discriminator !== undefined)
-    return `expected a known "${issue.discriminator}", got ${got}`;
-  const inner = issue.errors.flat().map(({ message }) => message);
-  return `${[...new Set(inner)].join(', or ')} (got ${got})`;
+  const known = (issue.options ?? []).map((each) => JSON.stringify(each)).join(' or ');
+  return `expected ${known}, got ${got}`;
 }
 
 /** Keys that are allowed at a place, for suggestions: asked of the schema itself. */

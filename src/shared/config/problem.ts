@@ -19,7 +19,7 @@ export function formatProblem(
   { file, line, column, path, message }: Problem,
   source: string,
 ): string {
-  const text = source.split('\n')[line - 1];
+  const text = source.split(/\r?\n/)[line - 1];
   const where = `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`;
   if (text === undefined || text.trim() === '') return where;
   const gutter = `  ${line} | `;

@@ -20,10 +20,16 @@ import {
 const path = z.string().min(1);
 
 const peer = z
-  .union([
-    z.string(),
-    z.strictObject({ address: z.string(), weight: z.int().min(0).max(1_000).default(1) }),
-  ])
+  .union(
+    [
+      z.string(),
+      z.strictObject({ address: z.string(), weight: z.int().min(0).max(1_000).default(1) }),
+    ],
+    {
+      error: ({ input }) =>
+        `expected "host:port" or { address, weight }, got ${JSON.stringify(input)}`,
+    },
+  )
   .transform((given): unknown =>
     typeof given === 'string' ? { address: given, weight: 1 } : given,
   )
@@ -158,14 +164,23 @@ const route = z
           .describe('`api.example.com`, or `*.example.com` for every name below it.'),
         path: z
           .string()
-          .startsWith('/')
+          .startsWith('/', {
+            error: ({ input }) => `expected a path such as "/v1/*", got ${JSON.stringify(input)}`,
+          })
           .optional()
           .describe('`/a` for just that, `/a/*` for everything below.'),
         method: z
-          .union([token, z.array(token).min(1)])
+          .union([token, z.array(token).min(1)], {
+            error: ({ input }) =>
+              `expected a method such as "GET", or a list of them, got ${JSON.stringify(input)}`,
+          })
           .optional()
           .describe('One method or several.'),
       })
+      .transform(({ method, ...rest }) => ({
+        ...rest,
+        ...(method !== undefined && { methods: typeof method === 'string' ? [method] : method }),
+      }))
       .optional()
       .describe('All conditions must hold; without any, every request matches.'),
     auth: z
@@ -246,7 +261,9 @@ export const settingsSchema = z.object({
         : `expected 1, got ${JSON.stringify(input)}`,
   }),
   threads: z
-    .union([z.literal('auto'), z.int().min(1).max(1_024)])
+    .union([z.literal('auto'), z.int().min(1).max(1_024)], {
+      error: ({ input }) => `expected "auto" or a whole number, got ${JSON.stringify(input)}`,
+    })
     .default('auto')
     .describe('Worker processes; `auto` is one per core.')
     .transform((threads) => (threads === 'auto' ? availableParallelism() : threads)),
@@ -312,11 +329,9 @@ export const settingsSchema = z.object({
     .describe('Metrics, health and status for operators. Keep it off public addresses.'),
   upstreams: z
     .record(
-      z
-        .string()
-        .regex(/^[A-Za-z0-9_.-]{1,64}$/, {
-          error: 'expected a name of up to 64 letters, digits, "_", "-" and "."',
-        }),
+      z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, {
+        error: 'expected a name of up to 64 letters, digits, "_", "-" and "."',
+      }),
       upstream,
     )
     .default({}),

@@ -59,7 +59,7 @@ export function createLog({ level, destination, name }: LogOptions): Log {
         censor: '[redacted]',
       },
     },
-    stream as unknown as DestinationStream,
+    stream as DestinationStream,
   );
   return wrap(logger, stream);
 }
@@ -71,7 +71,7 @@ function open(destination: string): boom.SonicBoom {
     ...(toFile ? { dest: destination, mkdir: false, append: true } : { fd: 2 }),
     sync: true,
     maxLength: MAX_WAITING_BYTES,
-  } as ConstructorParameters<typeof boom.SonicBoom>[0]);
+  });
   // A full disk or a closed pipe must not end the process, nor keep it from ending.
   stream.on('error', () => {});
   return stream;

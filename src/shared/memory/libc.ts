@@ -89,7 +89,7 @@ function bind(koffi: Koffi): Libc {
   const library = koffi.load(null);
   const memfdCreate = library.func('int memfd_create(const char *name, unsigned int flags)');
   const ftruncate = library.func('int ftruncate(int fd, int64_t length)');
-  const mmap = library.func(
+  const mmap: (...args: unknown[]) => number | bigint = library.func(
     'intptr_t mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)',
   );
   const fcntl = library.func('int fcntl(int fd, int command, int argument)');

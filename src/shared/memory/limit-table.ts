@@ -84,7 +84,8 @@ export class LimitTable {
     const intervalNs = (perMs * 1e6) / count;
     // As fine as the window allows, but not below a microsecond, which no clock of a request resolves.
     const finest = Math.floor(MAX_WINDOW_TICKS / (burst + 1));
-    this.#ticksPerRequest = Math.max(1, Math.min(finest, Math.ceil(intervalNs / 1_000)));
+    // Two at least: one would be as much as the tolerance in `#spend`, and a burst of 20 would admit 21.
+    this.#ticksPerRequest = Math.max(2, Math.min(finest, Math.ceil(intervalNs / 1_000)));
     this.#nsPerTick = intervalNs / this.#ticksPerRequest;
   }
 
@@ -101,7 +102,7 @@ export class LimitTable {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const row = this.#find(first, second) ?? this.#claim(first, second, ticks);
       if (row === undefined) continue;
-      const verdict = this.#spend(row, ticks, cost);
+      const verdict = this.#spend(row, first, second, ticks, cost);
       if (verdict !== undefined) return verdict;
     }
     throw new Error('a row of the limit table never settled');
@@ -121,12 +122,21 @@ export class LimitTable {
   }
 
   /** @returns `undefined`: somebody changed the row meanwhile, look again */
-  #spend(row: number, ticks: number, cost: number): boolean | undefined {
+  #spend(
+    row: number,
+    first: number,
+    second: number,
+    ticks: number,
+    cost: number,
+  ): boolean | undefined {
     const words = this.#words;
     const epoch = epochOf(ticks);
     const rowEpoch = Atomics.load(words, row + 3);
     const tat = Atomics.load(words, row + 2);
     if (rowEpoch === EVICTING) return undefined;
+    // After tat, not before: the row may have been given to another key since it was found.
+    if (Atomics.load(words, row) !== first || Atomics.load(words, row + 1) !== second)
+      return undefined;
     const now = ticks | 0;
     const ahead = epoch - rowEpoch >= 2 ? 0 : Math.max(0, (tat - now) | 0);
     const k = this.#ticksPerRequest;
@@ -159,7 +169,9 @@ export class LimitTable {
     for (let row = bucket; row < bucket + BUCKET_WORDS; row += ROW_WORDS) {
       // Everybody tries the same free row first, so a key cannot be given two.
       const found = Atomics.compareExchange(this.#pairs, row / 2, 0n, tag);
-      if (found === 0n || found === tag) return this.#usable(row);
+      if (found !== 0n && found !== tag) continue;
+      // Ours, but marked: whoever was taking it from us may be dead, so nobody may wait for that.
+      return this.#usable(row) ?? this.#evict(bucket, tag, ticks);
     }
     return this.#evict(bucket, tag, ticks);
   }

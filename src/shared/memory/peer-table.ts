@@ -5,7 +5,8 @@
  * A row is 32 bytes, little endian:
  *
  *   offset  type   field                                   written by
- *        0  i32×2  hash; 0, 0 marks a free row             the supervisor, once, before workers run
+ *        0  i32×2  hash; 0, 0 marks a free row             the whoever asks first, once,
+ *                                                           by one 64-bit compare-and-exchange
  *        8  i32    verdict: 0 unknown, 1 healthy, 2 ill    the worker that has the duty to probe
  *       12  i32    free
  *       16  f64    verdict given at, nanoseconds           the prober, before the verdict
@@ -27,11 +28,13 @@ export function peerTableSize(): number {
 
 export class PeerTable {
   readonly #words: Int32Array;
+  readonly #pairs: BigInt64Array;
   readonly #doubles: Float64Array;
   readonly #seed: readonly [number, number];
 
   constructor(segment: Segment) {
     this.#words = new Int32Array(segment.buffer, segment.offset, ROWS * ROW_WORDS);
+    this.#pairs = new BigInt64Array(segment.buffer, segment.offset, (ROWS * ROW_WORDS) / 2);
     this.#doubles = new Float64Array(segment.buffer, segment.offset, (ROWS * ROW_WORDS) / 2);
     this.#seed = seedOf(segment);
   }
@@ -45,13 +48,12 @@ export class PeerTable {
     const key = `${upstream}\0${address}`;
     const first = hash32(key, this.#seed[0]) | 1; // never 0, which marks a free row
     const second = hash32(key, this.#seed[1]);
+    const tag = (BigInt(second) << 32n) | BigInt(first >>> 0);
     for (let probe = 0; probe < ROWS; probe++) {
       const row = ((first >>> 1) + probe) % ROWS;
-      const at = row * ROW_WORDS;
-      const found = Atomics.compareExchange(this.#words, at, 0, first);
-      if (found === 0) Atomics.store(this.#words, at + 1, second);
-      if (found === 0 || (found === first && Atomics.load(this.#words, at + 1) === second))
-        return row;
+      // Both halves at once: a row with one of them would look like another peer's.
+      const found = Atomics.compareExchange(this.#pairs, (row * ROW_WORDS) / 2, 0n, tag);
+      if (found === 0n || found === tag) return row;
     }
     throw new Error(`more than ${ROWS} peers: the peer table is full`);
   }

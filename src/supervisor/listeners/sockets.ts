@@ -25,7 +25,7 @@ const BACKLOG = 65_535;
 
 export class ListeningSockets {
   readonly #libc: Libc;
-  readonly #open: readonly OpenAddress[];
+  #open: readonly OpenAddress[];
 
   private constructor(libc: Libc, open: readonly OpenAddress[]) {
     this.#libc = libc;
@@ -64,8 +64,10 @@ export class ListeningSockets {
     });
   }
 
+  /** May be called more than once. */
   close(): void {
     for (const { fds } of this.#open) for (const fd of fds) this.#libc.close(fd);
+    this.#open = [];
   }
 }
 

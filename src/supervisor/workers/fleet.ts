@@ -182,7 +182,7 @@ export class Fleet {
     // A drain that was asked for meanwhile is still on its way to the worker.
     if (member.state === 'starting') member.state = 'ready';
     const { slot, process } = member;
-    this.#parts.log.info({ slot, pid: process.process.pid }, 'worker ready');
+    this.#parts.log.info({ slot, workerPid: process.process.pid }, 'worker ready');
     this.#assignDuties();
     const members = [...this.#members.values()];
     if (members.length === this.#parts.slots && members.every(({ state }) => state === 'ready')) {
@@ -200,7 +200,7 @@ export class Fleet {
   #startedTooSlowly(member: Member): void {
     const { slot, process } = member;
     this.#parts.log.error(
-      { slot, pid: process.process.pid },
+      { slot, workerPid: process.process.pid },
       `worker not ready after ${START_TIMEOUT_MS} ms`,
     );
     process.process.kill('SIGKILL');
@@ -232,7 +232,13 @@ export class Fleet {
     const { youngDeaths, waitMs } = afterDeath(this.#youngDeaths.get(slot) ?? 0, livedMs);
     this.#youngDeaths.set(slot, youngDeaths);
     this.restarts += 1;
-    const fields = { slot, pid: process.process.pid, how, livedMs: Math.round(livedMs), waitMs };
+    const fields = {
+      slot,
+      workerPid: process.process.pid,
+      how,
+      livedMs: Math.round(livedMs),
+      waitMs,
+    };
     this.#parts.log.error(fields, 'worker died; replacing it');
     if (waitMs === 0) return this.#fork(slot);
     const timer = setTimeout(() => {

@@ -38,7 +38,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.#connection = connection;
     this.#transport = transport;
     this.request = parsed.head;
-    this.#keepAlive = parsed.keepAlive;
+    // What follows a CONNECT may be anything but the next request (RFC 9110 §9.3.6).
+    this.#keepAlive = parsed.keepAlive && parsed.head.method !== 'CONNECT';
     this.#hasBody = parsed.framing.kind !== 'none';
     this.length = parsed.framing.kind === 'length' ? parsed.framing.length : undefined;
   }

@@ -16,14 +16,18 @@ export function setForwarded(
   trusts: Trust | undefined,
 ): void {
   const { address } = exchange.client;
+  const { authority } = exchange.request;
   if (trusts === undefined || !trusts(address)) {
     headers.set('X-Forwarded-For', address);
     headers.set('X-Forwarded-Proto', exchange.scheme);
-    headers.set('X-Forwarded-Host', exchange.request.authority);
+    if (authority === '') headers.delete('x-forwarded-host');
+    else headers.set('X-Forwarded-Host', authority);
     return;
   }
   const chain = headers.getAll('x-forwarded-for');
   headers.set('X-Forwarded-For', [...chain, address].join(', '));
   if (!headers.has('x-forwarded-proto')) headers.set('X-Forwarded-Proto', exchange.scheme);
-  if (!headers.has('x-forwarded-host')) headers.set('X-Forwarded-Host', exchange.request.authority);
+  if (authority !== '' && !headers.has('x-forwarded-host')) {
+    headers.set('X-Forwarded-Host', authority);
+  }
 }

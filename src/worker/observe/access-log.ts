@@ -40,6 +40,7 @@ export interface AccessLogOptions {
 
 /** POSIX promises that a write of up to so many bytes to a pipe is not mixed with others. */
 const PIPE_BUF = 4_096;
+const LF = 0x0a;
 /** What waits for a slow destination, at most. */
 const MAX_WAITING = 1024 * 1024;
 
@@ -120,8 +121,8 @@ class BatchedLog implements AccessLog {
     const bytes = Buffer.from(this.#batch);
     this.#batch = '';
     if (this.#waitingBytes + bytes.length > MAX_WAITING) {
-      this.#dropped += 1;
-      if (this.#dropped === 1) setTimeout(() => this.#reportDropped(), 1_000).unref();
+      if (this.#dropped === 0) setTimeout(() => this.#reportDropped(), 1_000).unref();
+      this.#dropped += bytes.filter((byte) => byte === LF).length;
       return;
     }
     this.#waiting.push(bytes);

@@ -5,7 +5,7 @@
  * `await` stands only behind a test for a promise: a phase that answers at once
  * must not cost a turn of the microtask queue.
  */
-import { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { removeHopByHop } from '../http/hop-by-hop.ts';
 import type { ResponseHead } from '../http/message.ts';
@@ -14,7 +14,8 @@ import type { UpstreamConnection, UpstreamResponse } from '../upstream/http1-con
 import { Answer } from './answer.ts';
 import { refuseMethod } from './methods.ts';
 import type { ProxyService } from './proxy-service.ts';
-import { asProxyError, Session } from './session.ts';
+import type { Session } from './session.ts';
+import { asProxyError } from './session.ts';
 import { Transfer } from './transfer.ts';
 
 /** Never rejects: whatever happens, the exchange is answered or aborted and the request is logged. */
@@ -103,6 +104,8 @@ async function attempt(
   const request = { ...session.request, headers: session.request.headers.clone() };
   removeHopByHop(request.headers);
   setForwarded(request.headers, exchange, service.trusts);
+  // A client of HTTP/1.0 may leave it out; a request of HTTP/1.1 may not (RFC 9112 §3.2).
+  if (session.request.authority === '') request.headers.set('Host', peer.address);
   if (service.phases.upstreamRequestFilter !== undefined) {
     const filtered = service.phases.upstreamRequestFilter(session, request);
     if (filtered instanceof Promise) await filtered;

@@ -6,7 +6,7 @@ import type { ClientAddress, Exchange } from '../http/exchange.ts';
 import type { Trust } from '../http/forwarded.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { Connector } from '../upstream/connector.ts';
-import { asProxyError, Session } from './session.ts';
+import { asProxyError, nextRequestId, Session } from './session.ts';
 import type { Phases, ProxyHttp } from './proxy-http.ts';
 
 export interface ProxyServiceParts {
@@ -61,10 +61,27 @@ export class ProxyService {
     this.#figures.requestStarted();
     this.#figures.failed(error.code);
     this.#figures.requestEnded(status, 0, 0, 0);
-    this.#log.info(
-      { err: error, service: this.name, client: client.address, status },
+    const requestId = nextRequestId();
+    // At debug, since anyone can make as many of these as they like.
+    this.#log.debug(
+      { err: error, service: this.name, client: client.address, status, requestId },
       'request refused',
     );
+    this.#accessLog.write({
+      time: Date.now(),
+      service: this.name,
+      client: client.address,
+      method: '-',
+      target: '-',
+      version: '-',
+      status,
+      bytesSent: 0,
+      bytesReceived: 0,
+      durationMs: 0,
+      upstream: undefined,
+      error: error.code,
+      requestId,
+    });
   }
 
   /** The last thing that happens to a request: the program's `logging`, figures, one access-log line. */

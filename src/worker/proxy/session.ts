@@ -119,7 +119,8 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([
 const REQUEST_ID_PREFIX = `${process.pid.toString(36)}-${Date.now().toString(36)}-`;
 let requestsCounted = 0;
 
-function nextRequestId(): string {
+/** Also for requests that get no session. */
+export function nextRequestId(): string {
   requestsCounted += 1;
   return REQUEST_ID_PREFIX + requestsCounted.toString(36);
 }

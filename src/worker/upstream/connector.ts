@@ -110,8 +110,8 @@ class Attempt implements TransportOwner {
     this.transport?.destroy();
   }
 
-  onClosed(error: Error | undefined): void {
-    const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  onClosed(error: NodeJS.ErrnoException | undefined): void {
+    const code = error?.code;
     const detail = `${this.#peer.address}: ${error?.message ?? 'closed while connecting'}`;
     const refused = code === 'ECONNREFUSED';
     this.#fail(
