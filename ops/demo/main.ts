@@ -1,16 +1,26 @@
 /**
  * `npm start`: two origins and a gateway in front of them, and what to try.
  *
+ *     npm start                                   on the ports of conf.yaml
+ *     npm start -- --ports 7188,9280,9201,9202    gateway, admin, two origins: if those are taken
+ *
  * Everything it starts ends with it.
  */
 import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-const ORIGIN_PORTS = [9101, 9102];
-const GATEWAY = 'http://127.0.0.1:6188';
-const ADMIN = 'http://127.0.0.1:9180';
+const CONF = here('./conf.yaml');
+/** As in conf.yaml: gateway, admin, two origins. */
+const USUAL_PORTS = [6188, 9180, 9101, 9102] as const;
+const ports = portsFromArgs();
+const [GATEWAY, ADMIN] = ports.map((port) => `http://127.0.0.1:${port}`);
+const ORIGIN_PORTS = ports.slice(2);
 const READY_WITHIN_MS = 30_000;
 
 const children: ChildProcess[] = [];
@@ -19,9 +29,10 @@ let stopping = false;
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop());
   const origins = await Promise.all(ORIGIN_PORTS.map(startOrigin));
-  const gateway = startGateway();
+  const conf = confForPorts();
+  const gateway = startGateway(conf);
   await gatewayReady(gateway);
-  process.stdout.write(whatToTry(origins, gateway));
+  process.stdout.write(whatToTry(origins, gateway, conf));
   const code = await ended(gateway);
   stop();
   process.exitCode = code;
@@ -39,8 +50,31 @@ function startOrigin(port: number): Promise<ChildProcess> {
   });
 }
 
-function startGateway(): ChildProcess {
-  const args = [...process.execArgv, here('../../bin/sluice.js'), '-c', here('./conf.yaml')];
+function portsFromArgs(): readonly number[] {
+  const { ports: given } = parseArgs({ options: { ports: { type: 'string' } } }).values;
+  if (given === undefined) return USUAL_PORTS;
+  const chosen = given.split(',').map(Number);
+  if (chosen.length === USUAL_PORTS.length && chosen.every((port) => port > 0 && port < 65_536))
+    return chosen;
+  return fail(`--ports: expected four port numbers, got "${given}"`);
+}
+
+/** The file itself, or a copy with other ports in a folder that ends with us. */
+function confForPorts(): string {
+  if (ports === USUAL_PORTS) return CONF;
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-demo-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const text = USUAL_PORTS.reduce(
+    (conf, usual, at) => conf.replace(`127.0.0.1:${usual}`, `127.0.0.1:${ports[at]}`),
+    readFileSync(CONF, 'utf8'),
+  );
+  const path = join(folder, 'conf.yaml');
+  writeFileSync(path, text);
+  return path;
+}
+
+function startGateway(conf: string): ChildProcess {
+  const args = [...process.execArgv, here('../../bin/sluice.js'), '-c', conf];
   // In a process group of its own: Ctrl-C reaches it once, from us, and not a second time from the terminal.
   const gateway = spawn(process.execPath, args, {
     stdio: ['ignore', 'inherit', 'inherit'],
@@ -81,11 +115,11 @@ function fail(reason: string): never {
   process.exit(1);
 }
 
-function whatToTry(origins: readonly ChildProcess[], gateway: ChildProcess): string {
+function whatToTry(origins: readonly ChildProcess[], gateway: ChildProcess, conf: string): string {
   const key = `-H 'X-API-Key: secret123'`;
   const [first] = origins;
   return `
-Sluice is running (supervisor ${gateway.pid}; configuration ops/demo/conf.yaml):
+Sluice is running (supervisor ${gateway.pid}; configuration ${relative(process.cwd(), conf)}):
 
   ${GATEWAY}   the gateway, in front of two origins
   ${ORIGIN_PORTS.map((port, at) => `127.0.0.1:${port} (pid ${origins[at]?.pid})`).join(', ')}
@@ -116,7 +150,7 @@ Try, in another terminal:
   npm run --silent demo:origin -- ${ORIGIN_PORTS[0]}
 
   # load that the limit lets through
-  npm run load
+  npm run load${ports === USUAL_PORTS ? '' : ` -- --url ${GATEWAY}/`}
 
 Stop: Ctrl-C here. Upgrading under load (kill -QUIT, sluice upgrade) comes with the hand-off, which
 this version does not have yet; until then a new version is a stop (TERM finishes running requests)

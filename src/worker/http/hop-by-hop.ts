@@ -20,8 +20,22 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
-/** Naming one of these in `Connection` would change what the message means, so they stay. */
-const NEVER_NOMINATED: ReadonlySet<string> = new Set(['host', 'content-length', 'cache-control']);
+/**
+ * Naming one of these in `Connection` would change what the message means, who
+ * sent it, or where it came from, so they stay. A trusted proxy in front may
+ * pass on a `Connection` that its client made up.
+ */
+const NEVER_NOMINATED: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'cache-control',
+  'authorization',
+  'cookie',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+]);
 
 /** Lengths that occur among the well-known names: a cheap first look at each field. */
 const LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP].map((name) => name.length));

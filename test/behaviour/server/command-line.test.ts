@@ -48,6 +48,19 @@ describe('the command', () => {
     });
   }
 
+  for (const release of ['20.20.0', '22.99.0', '24.18.0', '25.9.0', '26.5.0']) {
+    test(`refuses to run on Node.js ${release}, and says why`, async (t) => {
+      const pretend = `Object.defineProperty(process,'versions',{value:{...process.versions,node:'${release}'}})`;
+      const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(pretend)}` };
+
+      const { code, stderr } = await launch(t, ['--version'], { env }).ended;
+
+      assert.equal(code, 1);
+      assert.match(stderr, /^sluice: needs Node\.js \^24\.18\.1 \|\| >=26\.5\.1, and this is /);
+      assert.ok(stderr.includes(release));
+    });
+  }
+
   test('checks a file with -t, and starts nothing', async (t) => {
     const good = temporaryFile(t, 'conf.yaml', GOOD);
     const { code, stdout } = await launch(t, ['-t', '-c', good]).ended;

@@ -10,10 +10,8 @@ const UNTIL_CLOSE: BodyFraming = { kind: 'until-close' };
 
 /** @throws {Malformed} the head contradicts itself, or can be read in two ways */
 export function requestFraming(headers: Headers, version: HttpVersion): BodyFraming {
-  const isChunked = declaresChunked(headers, version);
+  if (declaresChunked(headers, version)) return CHUNKED;
   const length = declaredLength(headers);
-  if (isChunked && length !== undefined) throw bothFramings();
-  if (isChunked) return CHUNKED;
   return length === undefined || length === 0 ? NONE : { kind: 'length', length };
 }
 
@@ -29,7 +27,6 @@ export function responseFraming(
 ): BodyFraming {
   const isChunked = declaresChunked(headers, version);
   const length = declaredLength(headers);
-  if (isChunked && length !== undefined) throw bothFramings();
   // RFC 9112 §6.1: these have no body, so they must not speak of a coding for it.
   if (isChunked && (status < 200 || status === 204)) {
     throw new Malformed(`expected no Transfer-Encoding in a ${status} response`);
@@ -38,10 +35,6 @@ export function responseFraming(
   if (requestMethod === 'CONNECT' && status < 300) return NONE;
   if (isChunked) return CHUNKED;
   return length === undefined ? UNTIL_CLOSE : { kind: 'length', length };
-}
-
-function bothFramings(): Malformed {
-  return new Malformed('expected Content-Length or Transfer-Encoding, got both');
 }
 
 const DIGITS = /^\d{1,16}$/;
@@ -64,6 +57,8 @@ const CODINGS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0
 function declaresChunked(headers: Headers, version: HttpVersion): boolean {
   const first = headers.get('transfer-encoding');
   if (first === undefined) return false;
+  if (headers.has('content-length'))
+    throw new Malformed('expected Content-Length or Transfer-Encoding, got both');
   if (headers.getAll('transfer-encoding').length > 1)
     throw new Malformed('expected one Transfer-Encoding, got several');
   if (version === '1.0') throw new Malformed('expected no Transfer-Encoding in HTTP/1.0');

@@ -4,6 +4,7 @@
  * Everything that two implementations might read differently is refused: what
  * we pass on, every peer must understand as we did.
  */
+import { isIPv6 } from 'node:net';
 import { Headers } from '../../http/headers.ts';
 import type { BodyFraming, HttpVersion, RequestHead } from '../../http/message.ts';
 import { Malformed } from '../malformed.ts';
@@ -166,6 +167,8 @@ export class RequestHeadParser {
     const method = this.#method;
     const host = hostOf(headers, version);
     const { target, authority } = resolveTarget(method, this.#target, host);
+    // RFC 9112 §3.2.2: what the target names is what goes on as Host; HTTP/1.0 may have sent none.
+    if (host !== authority) headers.set('Host', authority);
     const framing = requestFraming(headers, version);
     return {
       head: { method, target, version, authority, headers },
@@ -191,8 +194,18 @@ function methodOf(bytes: Buffer, from: number, end: number): string {
   return bytes.latin1Slice(from, end);
 }
 
-/** Name or IPv4 address, or a bracketed IPv6 address; then perhaps a port (RFC 3986 §3.2.2). */
-const AUTHORITY = /^(?:[A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/;
+/**
+ * Name or IPv4 address, or a bracketed IPv6 address; then perhaps a port
+ * (RFC 3986 §3.2.2). Without the comma, which the grammar of names allows: a
+ * list of hosts is how two Host fields look once somebody has joined them.
+ */
+const AUTHORITY =
+  /^(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+|\[([0-9A-Fa-f:.]+)\])(?::\d{0,5})?$/;
+
+function isAuthority(text: string): boolean {
+  const match = AUTHORITY.exec(text);
+  return match !== null && (match[1] === undefined || isIPv6(match[1]));
+}
 
 /** RFC 9112 §3.2: one valid Host, or the request is refused. */
 function hostOf(headers: Headers, version: HttpVersion): string {
@@ -203,7 +216,7 @@ function hostOf(headers: Headers, version: HttpVersion): string {
   }
   if (headers.getAll('host').length > 1)
     throw new Malformed('expected one Host field, got several');
-  if (host.includes(',') || !AUTHORITY.test(host)) {
+  if (!isAuthority(host)) {
     throw new Malformed(`expected Host to be a name or address, got ${JSON.stringify(host)}`);
   }
   return host;
@@ -218,7 +231,7 @@ function resolveTarget(
   host: string,
 ): { target: string; authority: string } {
   if (method === 'CONNECT') {
-    if (!AUTHORITY.test(given) || !/:\d+$/.test(given)) {
+    if (!isAuthority(given) || !/:\d+$/.test(given)) {
       throw new Malformed(
         `expected host and port as the target of CONNECT, got ${JSON.stringify(given)}`,
       );
@@ -231,7 +244,7 @@ function resolveTarget(
     throw new Malformed(`expected a path, got "*" with ${method}`);
   }
   const [, authority, rest = ''] = ABSOLUTE_FORM.exec(given) ?? [];
-  if (authority === undefined || !AUTHORITY.test(authority)) {
+  if (authority === undefined || !isAuthority(authority)) {
     throw new Malformed(
       `expected a path or an http URL as the target, got ${JSON.stringify(given)}`,
     );
@@ -241,6 +254,8 @@ function resolveTarget(
       `expected Host to agree with the target, got ${JSON.stringify(host)} and ${JSON.stringify(authority)}`,
     );
   }
+  // RFC 9112 §3.2.4: this is how OPTIONS for the whole server looks in absolute form.
+  if (method === 'OPTIONS' && rest === '') return { target: '*', authority };
   return { target: rest.startsWith('/') ? rest : `/${rest}`, authority };
 }
 

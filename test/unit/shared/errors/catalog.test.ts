@@ -18,7 +18,11 @@ describe('the error catalog', () => {
     });
 
     test(`answers ${code} with a status that fits`, () => {
-      const fitting = { downstream: /^(0|4\d\d|50[15])$/, upstream: /^50[234]$/, internal: /^500$/ };
+      const fitting = {
+        downstream: /^(0|4\d\d|50[15])$/,
+        upstream: /^50[234]$/,
+        internal: /^500$/,
+      };
       assert.match(String(facts.status), fitting[facts.side]);
     });
 

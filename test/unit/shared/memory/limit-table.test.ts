@@ -144,17 +144,25 @@ describe('a limit table', () => {
   test('never admits more than the burst and what the time has earned', () => {
     const gaps = fc.array(fc.nat(3 * SECOND), { minLength: 1, maxLength: 200 });
     fc.assert(
-      fc.property(fc.constantFrom(...rates.slice(0, 4)), fc.integer({ min: 1, max: 30 }), gaps, (rate, burst, gaps) => {
-        const table = tableFor({ ...rate, burst });
-        const intervalNs = (rate.perMs * 1e6) / rate.count;
-        let now = START;
-        let admitted = 0;
-        for (const gap of gaps) {
-          now += gap;
-          admitted += admittedAt(table, now, 5);
-          assert.ok(admitted <= burst + (now - START + 1_000) / intervalNs, `${admitted} admitted`);
-        }
-      }),
+      fc.property(
+        fc.constantFrom(...rates.slice(0, 4)),
+        fc.integer({ min: 1, max: 30 }),
+        gaps,
+        (rate, burst, gaps) => {
+          const table = tableFor({ ...rate, burst });
+          const intervalNs = (rate.perMs * 1e6) / rate.count;
+          let now = START;
+          let admitted = 0;
+          for (const gap of gaps) {
+            now += gap;
+            admitted += admittedAt(table, now, 5);
+            assert.ok(
+              admitted <= burst + (now - START + 1_000) / intervalNs,
+              `${admitted} admitted`,
+            );
+          }
+        },
+      ),
     );
   });
 
@@ -209,9 +217,14 @@ describe('a limit table, between any two steps of one process', () => {
     test(`the process that serves "${key}" can be killed, and the table still works`, (t) => {
       for (let step = 0; ; step++) {
         const { table, segment } = fullBucket();
-        const killed = interrupt(t, step, () => table.take(key, START), () => {
-          throw new Killed();
-        });
+        const killed = interrupt(
+          t,
+          step,
+          () => table.take(key, START),
+          () => {
+            throw new Killed();
+          },
+        );
         if (!killed) return assert.ok(step > 3, 'there were steps');
 
         const successor = new LimitTable(segment, POLICY);
@@ -227,9 +240,14 @@ describe('a limit table, between any two steps of one process', () => {
       for (let step = 0; ; step++) {
         const { table, segment } = fullBucket();
         const other = new LimitTable(segment, POLICY);
-        const interrupted = interrupt(t, step, () => table.take(key, START), () => {
-          other.take('rival', START, 4);
-        });
+        const interrupted = interrupt(
+          t,
+          step,
+          () => table.take(key, START),
+          () => {
+            other.take('rival', START, 4);
+          },
+        );
         if (!interrupted) return assert.ok(step > 1, 'there were steps');
 
         // 19 if the rival has lost its row again, which a full table may do; never less than 15.
@@ -244,9 +262,14 @@ describe('a limit table, between any two steps of one process', () => {
       const segment = segmentFor(1);
       const table = new LimitTable(segment, POLICY);
       const other = new LimitTable(segment, POLICY);
-      const interrupted = interrupt(t, step, () => table.take('k', START), () => {
-        other.take('k', START);
-      });
+      const interrupted = interrupt(
+        t,
+        step,
+        () => table.take('k', START),
+        () => {
+          other.take('k', START);
+        },
+      );
       if (!interrupted) return assert.ok(step > 1, 'there were steps');
 
       assert.equal(admittedAt(other, START, 25), 18, `step ${step}`);
@@ -294,14 +317,10 @@ function leftOf(segment: Segment, keys: readonly string[]): number[] {
  *
  * @returns whether there was such an operation
  */
-function interrupt(
-  t: TestContext,
-  step: number,
-  act: () => void,
-  intrude: () => void,
-): boolean {
+function interrupt(t: TestContext, step: number, act: () => void, intrude: () => void): boolean {
   let at = 0;
-  const stepping = <Args extends unknown[], R>(original: (...args: Args) => R) =>
+  const stepping =
+    <Args extends unknown[], R>(original: (...args: Args) => R) =>
     (...args: Args): R => {
       if (at++ === step) intrude();
       return original(...args);

@@ -20,7 +20,10 @@ describe('a metrics table', () => {
     const table = newTable();
     for (let row = 0; row < ROWS; row++) table.rowView(row)[1] = 10 ** row;
 
-    assert.deepEqual([0, 1, 2].map((slot) => table.sum(slot)), [0, 1_111, 0]);
+    assert.deepEqual(
+      [0, 1, 2].map((slot) => table.sum(slot)),
+      [0, 1_111, 0],
+    );
   });
 
   test('shows a row to everybody who looks at it', () => {
@@ -42,7 +45,10 @@ describe('a metrics table', () => {
 
     assert.deepEqual([...table.rowView(0)], [107, 3, 0]);
     assert.deepEqual([...table.rowView(1)], [0, 0, 0]);
-    assert.deepEqual([0, 1, 2].map((slot) => table.sum(slot)), [108, 4, 1]);
+    assert.deepEqual(
+      [0, 1, 2].map((slot) => table.sum(slot)),
+      [108, 4, 1],
+    );
   });
 
   test('folding a row twice adds it once', () => {

@@ -59,7 +59,10 @@ describe('a peer table', () => {
     for (let at = 0; at < 4_096; at++) table.row('api', `h${at}:80`);
 
     assert.equal(table.row('api', 'h17:80'), table.row('api', 'h17:80'));
-    assert.throws(() => table.row('api', 'one-more:80'), /more than 4096 peers: the peer table is full/);
+    assert.throws(
+      () => table.row('api', 'one-more:80'),
+      /more than 4096 peers: the peer table is full/,
+    );
   });
 
   test('has one row for a peer that two processes claim at once', (t) => {
@@ -72,10 +75,12 @@ describe('a peer table', () => {
       let rival = -1;
       const exchange = Atomics.compareExchange as (...args: unknown[]) => unknown;
       const store = Atomics.store as (...args: unknown[]) => unknown;
-      const stepping = (original: typeof exchange) => (...args: unknown[]) => {
-        if (at++ === step) rival = other.row('api', address);
-        return original(...args);
-      };
+      const stepping =
+        (original: typeof exchange) =>
+        (...args: unknown[]) => {
+          if (at++ === step) rival = other.row('api', address);
+          return original(...args);
+        };
       const mocks = [
         t.mock.method(Atomics, 'compareExchange', stepping(exchange) as never),
         t.mock.method(Atomics, 'store', stepping(store) as never),

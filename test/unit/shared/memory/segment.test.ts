@@ -75,7 +75,10 @@ describe('a segment of several processes', { skip }, () => {
     if ('unavailable' in libc) return;
     const fd = libc.createMemory('other', HEADER_BYTES + SPEC.size);
 
-    assert.throws(() => mapSegment(SPEC, fd, libc), /expected magic, layout and size .* got 0, 0, 0/);
+    assert.throws(
+      () => mapSegment(SPEC, fd, libc),
+      /expected magic, layout and size .* got 0, 0, 0/,
+    );
     libc.close(fd);
   });
 });
