@@ -130,7 +130,7 @@ Try, in another terminal:
   # without a key: 401
   curl -i ${GATEWAY}/
 
-  # with the key: 200, from one origin and then the other
+  # with the key: 200, from one of the origins; each worker takes them in turn
   curl -i ${key} ${GATEWAY}/
 
   # 25 at once, when 10 a second and a burst of 20 are allowed: 20 times 200, 5 times 429

@@ -203,6 +203,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#consuming = true;
     try {
       this.#consumeAll(bytes, from, end);
+      if (this.#reading === Reading.Body) this.#receiver?.onIdle();
     } catch (thrown) {
       if (!(thrown instanceof Malformed)) throw thrown;
       this.#malformed(thrown);
@@ -282,7 +283,6 @@ export class Http1Connection implements TransportOwner, Expiring {
     const receiver = this.#receiver;
     if (!this.#decoder.done) {
       this.deadlineAt = this.#bodyDeadline();
-      receiver?.onIdle();
       return;
     }
     this.#reading = Reading.Answering;
@@ -311,7 +311,10 @@ export class Http1Connection implements TransportOwner, Expiring {
   startBody(receiver: BodyReceiver): void {
     this.#receiver = receiver;
     this.deadlineAt = this.#bodyDeadline();
-    this.#readHeld();
+    // Inside the loop that read the head, the loop itself goes on with the body.
+    if (this.#consuming) return;
+    if (this.#held === undefined) receiver.onIdle();
+    else this.#readHeld();
   }
 
   pauseBody(): void {
@@ -334,6 +337,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   mayKeepAlive(): boolean {
     if (this.#draining || this.#ended || this.#reading >= Reading.Lingering) return false;
     if (this.#reading !== Reading.Body) return true;
+    // A client that waits for a 100 may or may not send its body after another answer (RFC 9110 §10.1.1).
+    if (this.#exchange?.expectsContinue === true && this.#exchange.bytesReceived === 0)
+      return false;
     const { length = 0, bytesReceived = 0 } = this.#exchange ?? {};
     return length - bytesReceived <= MAX_DISCARDED_BYTES;
   }
@@ -360,6 +366,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#reading = Reading.Discarding;
       this.#discarded = 0;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
+      this.#transport.resume();
       return this.#readHeld();
     }
     this.#nextRequest();

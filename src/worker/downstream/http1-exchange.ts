@@ -5,6 +5,7 @@
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
 import type { AnswerBody, ClientAddress, Exchange } from '../http/exchange.ts';
+import { httpDate } from '../http/date.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { hasNoBody } from '../http/status.ts';
@@ -17,6 +18,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
   readonly scheme = 'http';
   readonly length: number | undefined;
+  /** The client waits for a 100 before it sends its body. */
+  readonly expectsContinue: boolean;
   bytesReceived = 0;
   bytesSent = 0;
   headSent = false;
@@ -40,6 +43,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.request = parsed.head;
     // What follows a CONNECT may be anything but the next request (RFC 9110 §9.3.6).
     this.#keepAlive = parsed.keepAlive && parsed.head.method !== 'CONNECT';
+    this.expectsContinue = parsed.expectsContinue;
     this.#hasBody = parsed.framing.kind !== 'none';
     this.length = parsed.framing.kind === 'length' ? parsed.framing.length : undefined;
   }
@@ -207,7 +211,7 @@ const IGNORED: OutgoingBody = {
 export function refusalText(status: number): string {
   const body = `${status} ${reasonOf(status)}\n`;
   return (
-    `HTTP/1.1 ${status} ${reasonOf(status)}\r\nDate: ${new Date().toUTCString()}\r\n` +
+    `HTTP/1.1 ${status} ${reasonOf(status)}\r\nDate: ${httpDate()}\r\n` +
     `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
   );
 }

@@ -1,10 +1,11 @@
 /**
- * One line of JSON per request. Lines are collected and written once per turn of
- * the event loop: a logger that writes each by itself costs 4.5 µs a request,
- * this 0.25.
+ * One line of JSON per request. Lines are collected for a moment and written
+ * together: a logger that writes each by itself costs 4.5 µs a request, one that
+ * writes once per turn of the event loop up to 9, this 0.3.
  *
- * Several workers append to the same place. Whole lines go out in pieces of at
- * most 4,096 bytes, which the kernel does not mix even on a pipe.
+ * Several workers append to the same place, so whole lines go out in pieces that
+ * the kernel does not mix: of any size to a file opened for appending, of at
+ * most 4,096 bytes to a pipe (POSIX, PIPE_BUF).
  */
 import { closeSync, openSync, write } from 'node:fs';
 import type { ErrorCode } from '../../shared/errors/catalog.ts';
@@ -38,8 +39,10 @@ export interface AccessLogOptions {
   readonly onDropped: (lines: number) => void;
 }
 
-/** POSIX promises that a write of up to so many bytes to a pipe is not mixed with others. */
 const PIPE_BUF = 4_096;
+const FILE_PIECE = 64 * 1024;
+/** How long a line waits for company, at most: nobody who watches a log notices. */
+const FLUSH_AFTER_MS = 50;
 const LF = 0x0a;
 /** What waits for a slow destination, at most. */
 const MAX_WAITING = 1024 * 1024;
@@ -71,6 +74,8 @@ function openFile(path: string): number {
 class BatchedLog implements AccessLog {
   #fd: number;
   readonly #path: string | undefined;
+  /** In characters; lines are ASCII, so in bytes, too. */
+  readonly #pieceLength: number;
   readonly #options: AccessLogOptions;
   #batch = '';
   #waiting: Buffer[] = [];
@@ -84,19 +89,20 @@ class BatchedLog implements AccessLog {
   constructor(fd: number, path: string | undefined, options: AccessLogOptions) {
     this.#fd = fd;
     this.#path = path;
+    this.#pieceLength = path === undefined ? PIPE_BUF : FILE_PIECE;
     this.#options = options;
   }
 
   write(entry: AccessEntry): void {
     const line = format(entry);
-    if (this.#batch.length + line.length > PIPE_BUF) this.#queue();
+    if (this.#batch.length + line.length > this.#pieceLength) this.#queue();
     this.#batch += line;
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    setTimeout(() => {
       this.#scheduled = false;
       this.#queue();
-    });
+    }, FLUSH_AFTER_MS);
   }
 
   reopen(): void {
@@ -104,7 +110,8 @@ class BatchedLog implements AccessLog {
     this.#queue();
     const stale = this.#fd;
     this.#fd = openFile(this.#path);
-    if (this.#writing) this.#staleFd = stale;
+    // A write that is under way uses the descriptor it began with; one opened since then is free.
+    if (this.#writing && this.#staleFd === undefined) this.#staleFd = stale;
     else closeSync(stale);
   }
 
@@ -121,13 +128,17 @@ class BatchedLog implements AccessLog {
     const bytes = Buffer.from(this.#batch);
     this.#batch = '';
     if (this.#waitingBytes + bytes.length > MAX_WAITING) {
-      if (this.#dropped === 0) setTimeout(() => this.#reportDropped(), 1_000).unref();
-      this.#dropped += bytes.filter((byte) => byte === LF).length;
+      this.#drop(bytes);
       return;
     }
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (!this.#writing) this.#writeNext();
+  }
+
+  #drop(lines: Buffer): void {
+    if (this.#dropped === 0) setTimeout(() => this.#reportDropped(), 1_000).unref();
+    this.#dropped += lines.filter((byte) => byte === LF).length;
   }
 
   #reportDropped(): void {
@@ -157,7 +168,8 @@ class BatchedLog implements AccessLog {
     }
     this.#waiting.shift();
     this.#waitingBytes -= bytes.length;
-    if (error === null && written < bytes.length) {
+    if (error !== null) this.#drop(bytes);
+    else if (written < bytes.length) {
       const rest = bytes.subarray(written);
       this.#waiting.unshift(rest);
       this.#waitingBytes += rest.length;
@@ -168,9 +180,9 @@ class BatchedLog implements AccessLog {
 
 function format(entry: AccessEntry): string {
   const error = entry.error === undefined ? '' : `,"error":"${entry.error}"`;
-  const upstream = entry.upstream === undefined ? '' : `,"upstream":"${entry.upstream}"`;
+  const upstream = entry.upstream === undefined ? '' : `,"upstream":${quoted(entry.upstream)}`;
   return (
-    `{"time":"${timestamp(entry.time)}","service":"${entry.service}","client":"${entry.client}",` +
+    `{"time":"${timestamp(entry.time)}","service":${quoted(entry.service)},"client":"${entry.client}",` +
     `"method":${quoted(entry.method)},"target":${quoted(entry.target)},"version":"${entry.version}",` +
     `"status":${entry.status},"bytes_sent":${entry.bytesSent},"bytes_received":${entry.bytesReceived},` +
     `"duration_ms":${Math.round(entry.durationMs * 1000) / 1000}${upstream}${error},"request_id":"${entry.requestId}"}\n`
@@ -181,7 +193,12 @@ const PLAIN = /^[ !#-[\]-~]*$/;
 
 /** Most targets need no escaping, and looking is cheaper than escaping. */
 function quoted(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text).replace(/[^ -~]/g, escaped);
+}
+
+/** A line is ASCII throughout, so that its length is its number of bytes. */
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 let second = Number.NaN;

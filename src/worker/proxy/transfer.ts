@@ -7,32 +7,28 @@ import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
 import type { Headers } from '../http/headers.ts';
 
+/** Hears of the end of a transfer: of exactly one of the two, once, possibly before `start` returns. */
+export interface TransferOwner {
+  onTransferred(transfer: Transfer): void;
+  onTransferFailed(transfer: Transfer, error: ProxyError): void;
+}
+
 export class Transfer implements BodyReceiver {
   /** The whole body has been handed to the writer. */
   complete = false;
   readonly #source: IncomingBody;
   readonly #sink: OutgoingBody;
-  #failure: ProxyError | undefined;
-  #settled: PromiseWithResolvers<void> | undefined;
+  readonly #owner: TransferOwner;
 
-  constructor(source: IncomingBody, sink: OutgoingBody) {
+  constructor(source: IncomingBody, sink: OutgoingBody, owner: TransferOwner) {
     this.#source = source;
     this.#sink = sink;
+    this.#owner = owner;
   }
 
-  /**
-   * Begins; a short body may be through before this returns.
-   *
-   * @returns resolves when the body is through, rejects with the reader's error;
-   *   `undefined` if it is through already, so that nobody has to wait
-   */
-  run(): Promise<void> | undefined {
+  start(): void {
     this.#sink.onDrain = () => this.#source.resume();
     this.#source.start(this);
-    if (this.#failure !== undefined) throw this.#failure;
-    if (this.complete) return undefined;
-    this.#settled = Promise.withResolvers();
-    return this.#settled.promise;
   }
 
   onData(bytes: Buffer, from: number, end: number): void {
@@ -47,12 +43,11 @@ export class Transfer implements BodyReceiver {
     this.complete = true;
     this.#sink.onDrain = undefined;
     this.#sink.end(trailers);
-    this.#settled?.resolve();
+    this.#owner.onTransferred(this);
   }
 
   onError(error: ProxyError): void {
-    this.#failure = error;
     this.#sink.onDrain = undefined;
-    this.#settled?.reject(error);
+    this.#owner.onTransferFailed(this, error);
   }
 }

@@ -32,9 +32,14 @@ type State = (typeof State)[keyof typeof State];
 const MAX_INTERIM_HEADS = 32;
 const NEVER = Number.POSITIVE_INFINITY;
 
-export interface UpstreamResponse {
-  readonly head: ResponseHead;
-  readonly body: IncomingBody | undefined;
+/** Whoever sent a request. Hears of interim answers, and then of exactly one of the other two. */
+export interface ResponseReceiver {
+  /** A 1xx answer; another one follows. */
+  onInterim(head: ResponseHead): void;
+  /** The final head; its body, if any, is still to be started. Failures from here on reach the body's receiver. */
+  onResponse(head: ResponseHead, body: IncomingBody | undefined): void;
+  /** There will be no response. */
+  onFailed(error: ProxyError): void;
 }
 
 export interface ConnectionEvents {
@@ -44,17 +49,10 @@ export interface ConnectionEvents {
   onGone(connection: UpstreamConnection): void;
 }
 
-interface Waiting {
-  resolve(response: UpstreamResponse): void;
-  reject(error: ProxyError): void;
-}
-
 export class UpstreamConnection implements TransportOwner, Expiring, IncomingBody, OutgoingBody {
   readonly peer: HttpPeer;
   deadlineAt = NEVER;
   onDrain: (() => void) | undefined;
-  /** Interim (1xx) answers of the current request. */
-  onInterim: ((head: ResponseHead) => void) | undefined;
   length: number | undefined;
   /** How many requests it carried before the current one. */
   useCount = -1;
@@ -64,7 +62,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   readonly #parser = new ResponseHeadParser();
   readonly #decoder: BodyDecoder;
   #state: State = State.Connecting;
-  #waiting: Waiting | undefined;
+  #requester: ResponseReceiver | undefined;
   #receiver: BodyReceiver | undefined;
   #held: Buffer | undefined;
   #method = '';
@@ -74,6 +72,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #unsent = '';
   #interimHeads = 0;
   #gotBytes = false;
+  #consuming = false;
   #writeBlocked = false;
   #paused = false;
   /** The peer has finished, but the proxy has not yet taken what it sent. */
@@ -116,10 +115,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
    * Sends a request head; its body, if any, follows through this object as an `OutgoingBody`.
    *
    * @param body only its length is looked at, for the framing fields
-   * @returns the final response head, with the body still to be started
-   * @throws {ProxyError} of side `upstream`
+   * @param requester hears of the response, not before this returns
    */
-  send(head: RequestHead, body: IncomingBody | undefined): Promise<UpstreamResponse> {
+  send(head: RequestHead, body: IncomingBody | undefined, requester: ResponseReceiver): void {
+    this.#requester = requester;
     this.#state = State.AwaitingHead;
     this.useCount += 1;
     this.#method = head.method;
@@ -131,25 +130,12 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#unsent = requestHeadText(head, this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '');
     this.#armRead();
     if (body === undefined) this.flush();
-    return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
-    });
-  }
-
-  /** Whoever wanted the response is gone: the peer need not go on, and waiting ends with `error`. */
-  cancel(error: ProxyError): void {
-    const waiting = this.#waiting;
-    const receiver = this.#receiver;
-    this.close();
-    waiting?.reject(error);
-    receiver?.onError(error);
   }
 
   /** Ends the connection in the middle of whatever it does; nobody is told but the pool. */
   close(): void {
-    this.#waiting = undefined;
+    this.#requester = undefined;
     this.#receiver = undefined;
-    this.onInterim = undefined;
     this.onDrain = undefined;
     this.#transport.destroy();
   }
@@ -186,7 +172,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#requestComplete = true;
     if (this.#chunked) this.#unsent += lastChunk(trailers);
     this.flush();
-    if (this.#state === State.Idle) this.#settle();
+    if (this.#state === State.Idle) this.#settle(false);
     else this.#armRead();
   }
 
@@ -207,6 +193,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     const held = this.#held;
     this.#held = undefined;
     if (this.#paused) this.resume();
+    // Inside the loop that read the head, the loop itself goes on with the body.
+    if (this.#consuming) return;
     if (held === undefined) receiver.onIdle();
     else this.#consume(held, 0, held.length);
     if (this.#endIsHeld) this.onEnd();
@@ -248,11 +236,15 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #consume(bytes: Buffer, from: number, end: number): void {
+    this.#consuming = true;
     try {
       this.#consumeAll(bytes, from, end);
+      if (this.#state === State.Body) this.#receiver?.onIdle();
     } catch (thrown) {
       if (!(thrown instanceof Malformed)) throw thrown;
       this.#fail('upstream/malformed-message', thrown.message, thrown);
+    } finally {
+      this.#consuming = false;
     }
   }
 
@@ -267,13 +259,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
             return;
           }
           from = next;
-          this.#headArrived();
+          this.#headArrived(from < end);
           break;
         }
         case State.Body:
           if (this.#receiver === undefined) return this.#hold(bytes, from, end);
           from = this.#decoder.decode(bytes, from, end);
-          this.#bodyProgressed();
+          if (this.#decoder.done) this.#bodyComplete(from < end);
           break;
         case State.Connecting:
         case State.Idle:
@@ -292,25 +284,25 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     if (this.#held.length >= 16 * 1024) this.pause();
   }
 
-  #headArrived(): void {
+  /** @param more bytes follow: the body's, or some that nobody asked for */
+  #headArrived(more: boolean): void {
     const parsed = this.#parser.take();
     if (parsed.head.status < 200) return this.#interim(parsed.head);
     this.#keepAlive = parsed.keepAlive;
     const { framing } = parsed;
     this.#decoder.reset(framing);
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    this.onInterim = undefined;
+    const requester = this.#requester;
+    this.#requester = undefined;
+    this.#receiver = undefined;
     if (framing.kind === 'none' || (framing.kind === 'length' && framing.length === 0)) {
       this.#state = State.Idle;
-      this.#settle();
-      waiting?.resolve({ head: parsed.head, body: undefined });
+      this.#settle(more);
+      requester?.onResponse(parsed.head, undefined);
       return;
     }
     this.#state = State.Body;
-    this.#receiver = undefined;
     this.length = framing.kind === 'length' ? framing.length : undefined;
-    waiting?.resolve({ head: parsed.head, body: this });
+    requester?.onResponse(parsed.head, this);
   }
 
   #interim(head: ResponseHead): void {
@@ -319,26 +311,24 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
       throw new Malformed(`expected at most ${MAX_INTERIM_HEADS} interim responses, got more`);
     }
     if (head.status === 101) throw new Malformed('expected no 101, as no upgrade was asked for');
-    this.onInterim?.(head);
+    this.#requester?.onInterim(head);
   }
 
-  #bodyProgressed(): void {
-    if (!this.#decoder.done) return this.#receiver?.onIdle();
-    this.#bodyComplete();
-  }
-
-  #bodyComplete(): void {
+  /** @param more bytes follow that nobody asked for */
+  #bodyComplete(more: boolean): void {
     const receiver = this.#receiver;
     this.#receiver = undefined;
     this.#state = State.Idle;
     const { trailers } = this.#decoder;
-    this.#settle();
+    this.#settle(more);
     receiver?.onEnd(trailers);
   }
 
   /** Response complete: the connection is free once the request is, too. */
-  #settle(): void {
+  #settle(more: boolean): void {
     this.deadlineAt = NEVER;
+    // What follows a complete response could be taken for the answer to the next request.
+    if (more) this.#keepAlive = false;
     if (!this.#keepAlive) return this.#transport.destroy();
     if (this.#requestComplete) this.#events.onReusable(this);
   }
@@ -357,8 +347,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
       return this.#fail('upstream/closed', (thrown as Error).message, thrown);
     }
     this.#keepAlive = false;
-    this.#bodyComplete();
+    this.#bodyComplete(false);
   }
+
   onWritable(): void {
     this.#writeBlocked = false;
     this.#armRead();
@@ -395,17 +386,14 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#deadlines.remove(this);
     const error = new ProxyError(code, `${this.peer.address} ${detail}`, { cause });
     this.#failure = error;
-    const waiting = this.#waiting;
+    const requester = this.#requester;
     const receiver = this.#receiver;
-    this.#waiting = undefined;
+    this.#requester = undefined;
     this.#receiver = undefined;
+    this.onDrain = undefined;
     this.#transport.destroy();
     this.#events.onGone(this);
-    waiting?.reject(error);
+    requester?.onFailed(error);
     receiver?.onError(error);
-    // A request body that was being written must not wait for a drain that never comes.
-    const { onDrain } = this;
-    this.onDrain = undefined;
-    onDrain?.();
   }
 }

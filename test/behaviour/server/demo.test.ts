@@ -47,14 +47,11 @@ describe('the demo', () => {
     assert.match(allowed, /^HTTP\/1\.1 200 /);
     assert.match(allowed, /^server: Sluice\r$/im);
     assert.doesNotMatch(allowed, /x-powered-by/i);
-    assert.notEqual(
-      /origin \d+/.exec(allowed)![0],
-      /origin \d+/.exec(await demo.paste('with the key'))![0],
-    );
+    assert.match(allowed, /^origin \d+ got GET \/ from 127\.0\.0\.1$/m);
 
     assert.match(
       await demo.paste('figures'),
-      /^sluice_requests_total\{service="gateway",status="200"\} 2$/m,
+      /^sluice_requests_total\{service="gateway",status="200"\} 1$/m,
     );
     for (const { length } of demo.lines.values()) assert.ok(length > 0);
   });
@@ -88,7 +85,7 @@ describe('the demo', () => {
         await new Promise((resolve) => setTimeout(resolve, 200));
         return (await seen()).size === count ? true : undefined;
       }, `answers from ${count} origins`);
-    assert.equal((await seen()).size, 2);
+    await soon(2);
 
     await demo.paste('one origin dies', 0);
     await soon(1);
