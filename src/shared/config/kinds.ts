@@ -125,6 +125,11 @@ export const ipv6 = z
   .string()
   .refine((text) => isIP(text) === 6, { error: 'expected an IPv6 address' });
 
+/** Methods are case-sensitive (RFC 9110 §9.1), and nobody has registered one in lower case. */
+export const method = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Z]+$/, {
+  error: ({ input }) => `expected a method in capitals such as "GET", got ${JSON.stringify(input)}`,
+});
+
 export const token = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, {
   error: ({ input }) =>
     `expected a header name such as "x-request-id", got ${JSON.stringify(input)}`,

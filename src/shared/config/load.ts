@@ -179,7 +179,8 @@ class Reading {
         this.#warning([key], `has no effect in Sluice: ${reason}`);
         continue;
       }
-      this.user[key] = plain[key];
+      // Not by assignment, to which `__proto__` would be more than a name.
+      Object.defineProperty(this.user, key, { value: plain[key], enumerable: true });
       const meant = nearest(key, KNOWN);
       if (meant !== undefined)
         this.#warning(
@@ -380,7 +381,8 @@ function suggestion(value: unknown, known: readonly unknown[]): string {
 function unionMessage(issue: z.core.$ZodIssueInvalidUnion, value: unknown): string {
   if (issue.discriminator === undefined) return issue.message;
   const got = value === undefined ? 'nothing' : JSON.stringify(value);
-  const known = (issue.options ?? []).map((each) => JSON.stringify(each)).join(' or ');
+  const options = 'options' in issue ? (issue.options ?? []) : [];
+  const known = options.map((each) => JSON.stringify(each)).join(' or ');
   return `expected ${known}, got ${got}`;
 }
 

@@ -36,7 +36,8 @@ export function formatProblems(problems: readonly Problem[], source: string): st
 
 /** The known word that was probably meant, if one is close enough. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  const allowed = Math.max(1, Math.floor(word.length / 3));
+  // Two letters that changed places are a distance of 2; in a word of three they would be any word.
+  const allowed = word.length < 4 ? 1 : Math.max(2, Math.floor(word.length / 3));
   let best: string | undefined;
   let least = allowed + 1;
   for (const candidate of known) {

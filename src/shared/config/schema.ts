@@ -11,6 +11,7 @@ import {
   ipv4,
   ipv6,
   listenAddress,
+  method as methodName,
   peerAddress,
   rate,
   size,
@@ -170,7 +171,7 @@ const route = z
           .optional()
           .describe('`/a` for just that, `/a/*` for everything below.'),
         method: z
-          .union([token, z.array(token).min(1)], {
+          .union([methodName, z.array(methodName).min(1)], {
             error: ({ input }) =>
               `expected a method such as "GET", or a list of them, got ${JSON.stringify(input)}`,
           })

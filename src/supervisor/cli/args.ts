@@ -25,6 +25,7 @@ export function readArgs(args: readonly string[], program: string, version: stri
   if (values.version === true) return { kind: 'print', text: version };
   const [extra] = positionals;
   if (extra !== undefined) throw wrong(`unexpected argument "${extra}"`, program);
+  if (values.conf === '') throw wrong('--conf: expected a file, got ""', program);
   for (const option of ['daemon', 'upgrade'] as const) {
     if (values[option] !== true) continue;
     throw wrong(

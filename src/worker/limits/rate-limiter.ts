@@ -32,6 +32,9 @@ export interface Decision {
   readonly retryAfterMs: number;
 }
 
+/** The time that a burst takes to earn must fit into half of the table's counter, in steps fine enough. */
+const MAX_BURST = 1_000_000;
+
 /** Limiters of this process, by name. */
 const limiters = new Map<string, RateLimiter>();
 
@@ -59,15 +62,15 @@ export class RateLimiter {
   #table: LimitTable | undefined;
 
   /**
-   * @throws {TypeError} the rate is none, or the burst below 1
+   * @throws {TypeError} the rate is none, or the burst not between 1 and 1,000,000
    * @throws {Error} another limiter has that name
    */
   constructor({ name, rate, burst, maxKeys = 65_536, clock = monotonicNs }: RateLimiterOptions) {
     if (limiters.has(name))
       throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
-    if (!Number.isInteger(burst) || burst < 1)
-      throw new TypeError(`burst: expected a whole number from 1 on, got ${burst}`);
-    this.#policy = { ...(typeof rate === 'string' ? parseRate(rate) : rate), burst };
+    if (!Number.isInteger(burst) || burst < 1 || burst > MAX_BURST)
+      throw new TypeError(`burst: expected a whole number from 1 to ${MAX_BURST}, got ${burst}`);
+    this.#policy = { ...(typeof rate === 'string' ? parseRate(rate) : checkedRate(rate)), burst };
     this.#clock = clock;
     this.spec = { name: `limit:${name}`, layout: 1, size: limitTableSize(maxKeys) };
     limiters.set(name, this);
@@ -85,6 +88,11 @@ export class RateLimiter {
     const allowed = table.take(key, this.#clock(), cost);
     return { allowed, remaining: table.remaining, retryAfterMs: table.waitMs };
   }
+}
+
+function checkedRate({ count, perMs }: Rate): Rate {
+  if (count > 0 && perMs > 0 && Number.isFinite(count / perMs)) return { count, perMs };
+  throw new TypeError(`rate: expected a count and perMs above 0, got ${count} and ${perMs}`);
 }
 
 const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };

@@ -27,7 +27,7 @@ for (const burst of [20, 100_000]) {
       for (const worker of workers) worker.send({ spec, burst, nowNs: 7e12, tries: burst + 50 });
       const admitted = (await Promise.all(answers)).map(([{ admitted }]) => admitted as number);
 
-      assert.equal(admitted[0]! + admitted[1]!, burst, `${admitted.join(' + ')}`);
+      assert.equal(admitted[0]! + admitted[1]!, burst, admitted.join(' + '));
 
       async function startWorker(segmentFd: number): Promise<ChildProcess> {
         const stdio = ['ignore', 'inherit', 'inherit', 'ipc', segmentFd] as const;

@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createSegment } from '../../../../src/shared/memory/segment.ts';
+import { apiKey } from '../../../../src/worker/filters/api-key.ts';
+import {
+  runRequestFilters,
+  runResponseFilters,
+  runUpstreamRequestFilters,
+} from '../../../../src/worker/filters/compose.ts';
+import { filterOrder, inOrder, type Filter } from '../../../../src/worker/filters/filter.ts';
+import { requestHeaders, responseHeaders } from '../../../../src/worker/filters/header-edits.ts';
+import { rateLimit } from '../../../../src/worker/filters/rate-limit.ts';
+import { Headers } from '../../../../src/worker/http/headers.ts';
+import type { RequestHead, ResponseHead } from '../../../../src/worker/http/message.ts';
+import { RateLimiter } from '../../../../src/worker/limits/rate-limiter.ts';
+import { Answer } from '../../../../src/worker/proxy/answer.ts';
+import { Session } from '../../../../src/worker/proxy/session.ts';
+
+describe('the rate limit', () => {
+  const waits = [
+    { name: 'a rate of 10/s, rounded up to a second', rate: '10/s', retryAfter: '1' },
+    { name: 'a rate of 1/s', rate: '1/s', retryAfter: '1' },
+    { name: 'a rate of 7/m, rounded up', rate: '7/m', retryAfter: '9' },
+    { name: 'a rate of 1/h', rate: '1/h', retryAfter: '3600' },
+  ];
+  for (const { name, rate, retryAfter } of waits) {
+    test(`tells a refused client when to come back: ${name}`, () => {
+      const { filter, counted } = limitFilter(rate);
+      const session = newSession();
+
+      assert.equal(filter.requestFilter!(session), undefined);
+      const answer = filter.requestFilter!(session) as Answer;
+
+      assert.equal(answer.status, 429);
+      assert.equal(answer.headers.get('retry-after'), retryAfter);
+      assert.deepEqual(counted, ['allowed', 'refused']);
+    });
+  }
+
+  function limitFilter(rate: string) {
+    const limiter = new RateLimiter({
+      name: rate,
+      rate,
+      burst: 1,
+      maxKeys: 1_024,
+      clock: () => 1e12,
+    });
+    limiter.bind(createSegment(limiter.spec, undefined));
+    counted.length = 0;
+    return { filter: rateLimit({ limiter, keyOf: ({ client }) => client.address }), counted };
+  }
+});
+
+describe('the API key', () => {
+  const filter = apiKey({ header: 'x-api-key', keys: ['secret123', 'other'] });
+
+  for (const key of ['secret123', 'other']) {
+    test(`lets ${key} in`, () => {
+      assert.equal(filter.requestFilter!(newSession({ 'X-API-Key': key })), undefined);
+    });
+  }
+
+  for (const headers of [
+    {},
+    { 'x-api-key': '' },
+    { 'x-api-key': 'secret12' },
+    { 'x-api-key': 'SECRET123' },
+  ]) {
+    test(`refuses ${JSON.stringify(headers)} with a 401 that says what is wanted`, () => {
+      const answer = filter.requestFilter!(newSession(headers)) as Answer;
+
+      assert.equal(answer.status, 401);
+      assert.equal(answer.headers.get('www-authenticate'), 'ApiKey header="x-api-key"');
+    });
+  }
+});
+
+describe('header edits', () => {
+  const edits = {
+    set: { server: 'Gateway', 'x-new': '1' },
+    add: { 'set-cookie': 'b=2', removed: 'again' },
+    remove: ['X-Powered-By', 'removed'],
+  };
+  const given = () =>
+    new Headers([
+      'Server',
+      'peer',
+      'server',
+      'twice',
+      'X-Powered-By',
+      'x',
+      'set-cookie',
+      'a=1',
+      'removed',
+      'x',
+    ]);
+  const expected = [
+    ['server', 'Gateway'],
+    ['set-cookie', 'a=1'],
+    ['x-new', '1'],
+    ['set-cookie', 'b=2'],
+    ['removed', 'again'],
+  ];
+
+  test('of a request remove, set and add, in this order', async () => {
+    const request: RequestHead = { ...newSession().request, headers: given() };
+    await requestHeaders(edits).upstreamRequestFilter!(newSession(), request);
+
+    assert.deepEqual([...request.headers], expected);
+  });
+
+  test('of a response do the same', async () => {
+    const response: ResponseHead = { status: 200, reason: '', version: '1.1', headers: given() };
+    await responseHeaders(edits).responseFilter!(newSession(), response);
+
+    assert.deepEqual([...response.headers], expected);
+  });
+});
+
+describe('the filters of a route', () => {
+  test('run in their fixed order, in whichever order they were given', () => {
+    const filters: Filter[] = filterOrder.toReversed().map((name) => ({ name }));
+
+    assert.deepEqual(
+      inOrder(filters).map(({ name }) => name),
+      [...filterOrder],
+    );
+  });
+
+  test('put limits before authentication, so that guessing keys is limited', () => {
+    assert.ok(filterOrder.indexOf('rate-limit-address') < filterOrder.indexOf('api-key'));
+  });
+
+  for (const kind of ['plain', 'asynchronous'] as const) {
+    test(`stop at the first answer: ${kind}`, async () => {
+      const answer = new Answer({ status: 403 });
+      const ran: number[] = [];
+      const outcomes = [undefined, answer, undefined];
+      const filters = outcomes.map((outcome, at): Filter => ({
+        name: 'api-key',
+        requestFilter() {
+          ran.push(at);
+          return kind === 'plain' ? outcome : Promise.resolve(outcome);
+        },
+      }));
+
+      assert.equal(await runRequestFilters(filters, newSession()), answer);
+      assert.deepEqual(ran, [0, 1]);
+    });
+  }
+
+  test('that wait for nothing give no promise', () => {
+    const filters: Filter[] = [{ name: 'api-key', requestFilter: () => undefined }];
+    const session = newSession();
+    const response: ResponseHead = {
+      status: 200,
+      reason: '',
+      version: '1.1',
+      headers: new Headers(),
+    };
+
+    assert.equal(runRequestFilters(filters, session), undefined);
+    assert.equal(runUpstreamRequestFilters(filters, session, session.request), undefined);
+    assert.equal(runResponseFilters(filters, session, response), undefined);
+  });
+
+  test('wait for the one before them', async () => {
+    const seen: string[] = [];
+    const slow: Filter = {
+      name: 'response-headers',
+      async responseFilter() {
+        await new Promise((resolve) => setImmediate(resolve));
+        seen.push('slow');
+      },
+    };
+    const fast: Filter = { name: 'response-headers', responseFilter: () => void seen.push('fast') };
+    const response: ResponseHead = {
+      status: 200,
+      reason: '',
+      version: '1.1',
+      headers: new Headers(),
+    };
+
+    await runResponseFilters([slow, fast], newSession(), response);
+
+    assert.deepEqual(seen, ['slow', 'fast']);
+  });
+});
+
+const counted: string[] = [];
+
+/** As much of a session as a filter looks at. */
+function newSession(headers: Readonly<Record<string, string>> = {}): Session {
+  const request = {
+    method: 'GET',
+    target: '/',
+    version: '1.1',
+    authority: 'a',
+    headers: Headers.from(headers),
+  };
+  const exchange = { request, client: { address: '192.0.2.1', port: 1 }, scheme: 'http' };
+  const figures = {
+    limitAllowed: () => void counted.push('allowed'),
+    limitRefused: () => void counted.push('refused'),
+  };
+  return new Session(exchange as never, {
+    service: 'edge',
+    figures: figures as never,
+    log: {} as never,
+  });
+}

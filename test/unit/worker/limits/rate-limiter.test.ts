@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createSegment } from '../../../../src/shared/memory/segment.ts';
+import {
+  bindLimiters,
+  limiterSpecs,
+  RateLimiter,
+  type RateLimiterOptions,
+} from '../../../../src/worker/limits/rate-limiter.ts';
+
+/** Names are unique in a process, and tests share one. */
+let named = 0;
+
+function newLimiter(options: Partial<RateLimiterOptions> = {}): RateLimiter {
+  const defaults = { name: `limit-${named++}`, rate: '10/s', burst: 2, maxKeys: 1_024 };
+  return new RateLimiter({ ...defaults, ...options });
+}
+
+describe('a rate limiter', () => {
+  test('admits its burst, and then what its rate earns', () => {
+    let now = 1e12;
+    const limiter = newLimiter({ clock: () => now });
+    limiter.bind(createSegment(limiter.spec, undefined));
+
+    assert.deepEqual(limiter.check('k'), { allowed: true, remaining: 1, retryAfterMs: 0 });
+    assert.deepEqual(limiter.check('k'), { allowed: true, remaining: 0, retryAfterMs: 0 });
+    const { allowed, remaining, retryAfterMs } = limiter.check('k');
+    assert.deepEqual([allowed, remaining], [false, 0]);
+    assert.ok(retryAfterMs > 99.9 && retryAfterMs <= 100, `${retryAfterMs}`);
+
+    now += 100e6;
+    assert.equal(limiter.check('k').allowed, true);
+    assert.equal(limiter.check('k').allowed, false);
+  });
+
+  test('charges what a check costs', () => {
+    const limiter = newLimiter({ burst: 10, clock: () => 1e12 });
+    limiter.bind(createSegment(limiter.spec, undefined));
+
+    assert.equal(limiter.check('k', 8).remaining, 2);
+    assert.equal(limiter.check('k', 3).allowed, false);
+    assert.equal(limiter.check('k', 2).allowed, true);
+  });
+
+  test('shares its allowance with every process that binds the same segment', () => {
+    const one = newLimiter({ clock: () => 1e12 });
+    const other = newLimiter({ clock: () => 1e12 });
+    const segment = createSegment(one.spec, undefined);
+    one.bind(segment);
+    other.bind(segment);
+
+    assert.equal(one.check('k').allowed, true);
+    assert.equal(other.check('k').allowed, true);
+    assert.equal(one.check('k').allowed, false);
+  });
+
+  test('names the memory it needs, and is given it by name', () => {
+    const limiter = newLimiter({ name: 'by-name' });
+    assert.equal(limiter.spec.name, 'limit:by-name');
+    assert.ok(limiterSpecs().includes(limiter.spec));
+
+    const segments = new Map(
+      limiterSpecs().map((spec) => [spec.name, createSegment(spec, undefined)]),
+    );
+    bindLimiters((name) => segments.get(name));
+
+    assert.equal(limiter.check('k').allowed, true);
+    assert.throws(() => bindLimiters(() => undefined), /the supervisor has no limiter "limit:/);
+  });
+
+  test('cannot be used before the server runs', () => {
+    assert.throws(() => newLimiter().check('k'), /was used before the server ran/);
+  });
+
+  test('has a name of its own', () => {
+    const { spec } = newLimiter();
+    const name = spec.name.slice('limit:'.length);
+
+    assert.throws(() => newLimiter({ name }), /exists already; each needs a name of its own/);
+  });
+
+  const wrong: Partial<RateLimiterOptions>[] = [
+    { burst: 0 },
+    { burst: 1.5 },
+    { burst: Number.NaN },
+    { burst: 1_000_001 },
+    { rate: '10' },
+    { rate: '0/s' },
+    { rate: '10/d' },
+    { rate: '1.5/s' },
+    { rate: '' },
+    { rate: { count: 0, perMs: 1_000 } },
+    { rate: { count: 1, perMs: 0 } },
+    { rate: { count: Number.NaN, perMs: 1_000 } },
+    { rate: { count: -1, perMs: -1 } },
+  ];
+  for (const options of wrong) {
+    test(`is refused with ${JSON.stringify(options)}`, () => {
+      assert.throws(() => newLimiter(options), /^TypeError: (burst|rate): expected/);
+    });
+  }
+});
