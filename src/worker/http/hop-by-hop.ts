@@ -6,8 +6,9 @@
  * `X-Forwarded-For` in `Connection` and have ours removed.
  */
 import type { Headers } from './headers.ts';
+import { NameSet } from './name-set.ts';
 
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+const HOP_BY_HOP = new NameSet([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -25,7 +26,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
  * sent it, or where it came from, so they stay. A trusted proxy in front may
  * pass on a `Connection` that its client made up.
  */
-const NEVER_NOMINATED: ReadonlySet<string> = new Set([
+const NEVER_NOMINATED = new NameSet([
   'host',
   'content-length',
   'cache-control',
@@ -37,32 +38,25 @@ const NEVER_NOMINATED: ReadonlySet<string> = new Set([
   'x-forwarded-proto',
 ]);
 
-/** Lengths that occur among the well-known names: a cheap first look at each field. */
-const LENGTHS: ReadonlySet<number> = new Set([...HOP_BY_HOP].map((name) => name.length));
-
 /** Removes them in place. `Trailer` and `TE` go too: each side negotiates its own. */
 export function removeHopByHop(headers: Headers): void {
   const nominated = nominatedBy(headers);
-  if (nominated === undefined) {
-    headers.filter((name) => !isHopByHop(name));
-    return;
-  }
-  headers.filter((name) => !isHopByHop(name) && !nominated.has(name.toLowerCase()));
-}
-
-function isHopByHop(name: string): boolean {
-  return LENGTHS.has(name.length) && HOP_BY_HOP.has(name.toLowerCase());
+  headers.deleteAll(HOP_BY_HOP);
+  if (nominated !== undefined) headers.deleteAll(nominated);
 }
 
 /** What `Connection` names beyond the options that everybody sends. */
-function nominatedBy(headers: Headers): Set<string> | undefined {
-  const values = headers.getAll('connection');
-  if (values.every(isPlainOption)) return undefined;
-  const names = values
+function nominatedBy(headers: Headers): NameSet | undefined {
+  const first = headers.get('connection');
+  if (first === undefined || (isPlainOption(first) && !headers.repeats('connection'))) {
+    return undefined;
+  }
+  const names = headers
+    .getAll('connection')
     .flatMap((value) => value.split(','))
-    .map((name) => name.trim().toLowerCase())
+    .map((name) => name.trim())
     .filter((name) => !NEVER_NOMINATED.has(name));
-  return new Set(names);
+  return new NameSet(names);
 }
 
 function isPlainOption(value: string): boolean {

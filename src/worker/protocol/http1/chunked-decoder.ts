@@ -14,10 +14,10 @@
  * Any other byte is an error: being lenient would let an attacker end a message
  * at one place for us and at another for the peer.
  */
-import { Headers } from '../../http/headers.ts';
+import type { Headers } from '../../http/headers.ts';
 import { Malformed } from '../malformed.ts';
 import { CR, isFieldValue, LF, HT, shown, SP } from './bytes.ts';
-import { readFields } from './field-section.ts';
+import { FieldSectionReader } from './field-section.ts';
 
 const State = {
   FirstDigit: 0,
@@ -171,8 +171,8 @@ export class ChunkedDecoder {
       before === 0
         ? bytes.subarray(from, end)
         : Buffer.concat([this.#trailerBytes!, bytes.subarray(from, end)]);
-    const fields: string[] = [];
-    const after = readFields(input, 0, input.length, MAX_TRAILERS, fields);
+    const reader = new FieldSectionReader(MAX_TRAILERS);
+    const after = reader.read(input, 0, input.length, 0);
     if ((after < 0 ? input.length : after) > MAX_TRAILER_BYTES) {
       throw new Malformed(`expected at most ${MAX_TRAILER_BYTES} bytes of trailers, got more`);
     }
@@ -180,7 +180,7 @@ export class ChunkedDecoder {
       this.#trailerBytes = Buffer.from(input);
       return end;
     }
-    this.#trailers = allowedTrailers(fields);
+    this.#trailers = allowedTrailers(reader.headers(input.latin1Slice(0, after)));
     this.#state = State.Done;
     return from + after - before;
   }
@@ -190,8 +190,7 @@ export class ChunkedDecoder {
 const FORBIDDEN_TRAILER =
   /^(?:content-.*|transfer-encoding|host|connection|keep-alive|proxy-.*|te|trailer|upgrade|authorization|www-authenticate|set-cookie|cookie|cache-control|expect|max-forwards|range|if-.*|age|date|expires|location|retry-after|vary|warning|x-forwarded-.*|forwarded)$/i;
 
-function allowedTrailers(fields: readonly string[]): Headers | undefined {
-  const trailers = new Headers([...fields]);
+function allowedTrailers(trailers: Headers): Headers | undefined {
   trailers.filter((name) => !FORBIDDEN_TRAILER.test(name));
   return trailers.size === 0 ? undefined : trailers;
 }

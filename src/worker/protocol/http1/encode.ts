@@ -8,20 +8,13 @@ import type { RequestHead, ResponseHead } from '../../http/message.ts';
 
 /** @param extra lines that only the connection knows about, each with its CRLF */
 export function requestHeadText(head: RequestHead, extra: string): string {
-  return `${head.method} ${head.target} HTTP/1.1\r\n${fieldLines(head.headers)}${extra}\r\n`;
+  return `${head.method} ${head.target} HTTP/1.1\r\n${head.headers.lines()}${extra}\r\n`;
 }
 
 /** @param extra lines that only the connection knows about, each with its CRLF */
 export function responseHeadText(head: ResponseHead, extra: string): string {
   const reason = head.reason === '' ? reasonOf(head.status) : head.reason;
-  return `HTTP/1.1 ${head.status} ${reason}\r\n${fieldLines(head.headers)}${extra}\r\n`;
-}
-
-function fieldLines(headers: Headers): string {
-  const { raw } = headers;
-  let text = '';
-  for (let at = 0; at < raw.length; at += 2) text += `${raw[at]}: ${raw[at + 1]}\r\n`;
-  return text;
+  return `HTTP/1.1 ${head.status} ${reason}\r\n${head.headers.lines()}${extra}\r\n`;
 }
 
 export function chunkHead(length: number): string {
@@ -29,7 +22,7 @@ export function chunkHead(length: number): string {
 }
 
 export function lastChunk(trailers: Headers | undefined): string {
-  return trailers === undefined ? '0\r\n\r\n' : `0\r\n${fieldLines(trailers)}\r\n`;
+  return trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailers.lines()}\r\n`;
 }
 
 /** The usual words for a status. */

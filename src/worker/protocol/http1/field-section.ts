@@ -4,66 +4,95 @@
  * colon, no control byte: each of those has been read differently by two
  * proxies in a row, and each such difference is a way to smuggle a request.
  */
+import { Headers } from '../../http/headers.ts';
 import { Malformed } from '../malformed.ts';
 import { COLON, CR, HT, isFieldValue, isToken, LF, shown, SP } from './bytes.ts';
 
 const INCOMPLETE = -1;
 
-/**
- * Reads field lines up to and including the empty one.
- *
- * @param fields what was read is appended here, flat
- * @returns the index after the empty line, or -1 if the bytes end before it
- * @throws {Malformed} as early as the bytes allow
- */
-export function readFields(
-  bytes: Buffer,
-  from: number,
-  end: number,
-  maxCount: number,
-  fields: string[],
-): number {
-  let at = from;
-  while (at < end) {
-    if (bytes[at] === CR) {
-      if (at + 1 === end) return INCOMPLETE;
-      if (bytes[at + 1] === LF) return at + 2;
-      throw new Malformed(
-        `expected LF after CR at the end of the header section, got ${shown(bytes[at + 1]!)}`,
-      );
-    }
-    if (fields.length >= maxCount * 2) {
-      throw new Malformed(`expected at most ${maxCount} fields, got more`, 'too-many-headers');
-    }
-    at = readField(bytes, at, end, fields);
-    if (at < 0) return INCOMPLETE;
+/** Finds the field lines of a head or of trailers; one per connection, used again and again. */
+export class FieldSectionReader {
+  /** Four indices per field, relative to `#base`: start and end of name and value. */
+  #marks: number[] = [];
+  #base = 0;
+  #plain = true;
+  readonly #maxCount: number;
+
+  constructor(maxCount: number) {
+    this.#maxCount = maxCount;
   }
-  return INCOMPLETE;
+
+  /**
+   * Reads field lines up to and including the empty one.
+   *
+   * @param base where the text begins that `headers` will be given
+   * @returns the index after the empty line, or -1 if the bytes end before it
+   * @throws {Malformed} as early as the bytes allow
+   */
+  read(bytes: Buffer, from: number, end: number, base: number): number {
+    this.#marks = [];
+    this.#base = base;
+    this.#plain = true;
+    let count = 0;
+    let at = from;
+    while (at < end) {
+      if (bytes[at] === CR) {
+        if (at + 1 === end) return INCOMPLETE;
+        if (bytes[at + 1] === LF) return at + 2;
+        throw new Malformed(
+          `expected LF after CR at the end of the header section, got ${shown(bytes[at + 1]!)}`,
+        );
+      }
+      count += 1;
+      if (count > this.#maxCount) {
+        throw new Malformed(
+          `expected at most ${this.#maxCount} fields, got more`,
+          'too-many-headers',
+        );
+      }
+      at = this.#readField(bytes, at, end);
+      if (at < 0) return INCOMPLETE;
+    }
+    return INCOMPLETE;
+  }
+
+  /** @param text Latin-1, from `base` to the end of the section */
+  headers(text: string): Headers {
+    return Headers.parsed(text, this.#marks, this.#plain);
+  }
+
+  #readField(bytes: Buffer, from: number, end: number): number {
+    let at = from;
+    while (at < end && isToken(bytes[at]!)) at += 1;
+    if (at === end) return INCOMPLETE;
+    if (bytes[at] !== COLON || at === from) throw badName(bytes, from, at);
+    const colon = at;
+    at += 1;
+    while (at < end && (bytes[at] === SP || bytes[at] === HT)) at += 1;
+    const start = at;
+    while (at < end && isFieldValue(bytes[at]!)) at += 1;
+    if (at === end) return INCOMPLETE;
+    if (bytes[at] !== CR) throw badLineEnd(bytes, from, colon, at, 'CRLF after the value of field');
+    if (at + 1 === end) return INCOMPLETE;
+    if (bytes[at + 1] !== LF) throw badLineEnd(bytes, from, colon, at + 1, 'LF after CR in field');
+    let stop = at;
+    while (stop > start && (bytes[stop - 1] === SP || bytes[stop - 1] === HT)) stop -= 1;
+    if (start !== colon + 2 || bytes[colon + 1] !== SP || stop !== at) this.#plain = false;
+    const base = this.#base;
+    this.#marks.push(from - base, colon - base, start - base, stop - base);
+    return at + 2;
+  }
 }
 
-function readField(bytes: Buffer, from: number, end: number, fields: string[]): number {
-  let at = from;
-  while (at < end && isToken(bytes[at]!)) at += 1;
-  if (at === end) return INCOMPLETE;
-  if (bytes[at] !== COLON || at === from) throw badName(bytes, from, at);
-  const name = bytes.latin1Slice(from, at);
-  at += 1;
-  while (at < end && (bytes[at] === SP || bytes[at] === HT)) at += 1;
-  const start = at;
-  while (at < end && isFieldValue(bytes[at]!)) at += 1;
-  if (at === end) return INCOMPLETE;
-  if (bytes[at] !== CR)
-    throw new Malformed(
-      `expected CRLF after the value of field "${name}", got ${shown(bytes[at]!)}`,
-    );
-  if (at + 1 === end) return INCOMPLETE;
-  if (bytes[at + 1] !== LF) {
-    throw new Malformed(`expected LF after CR in field "${name}", got ${shown(bytes[at + 1]!)}`);
-  }
-  let stop = at;
-  while (stop > start && (bytes[stop - 1] === SP || bytes[stop - 1] === HT)) stop -= 1;
-  fields.push(name, bytes.latin1Slice(start, stop));
-  return at + 2;
+function badLineEnd(
+  bytes: Buffer,
+  from: number,
+  colon: number,
+  at: number,
+  expected: string,
+): Malformed {
+  const name = bytes.latin1Slice(from, colon);
+  return new Malformed(`expected ${expected} "${name}", got ${shown(bytes[at]!)}`);
 }
 
 function badName(bytes: Buffer, from: number, at: number): Malformed {

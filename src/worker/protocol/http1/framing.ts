@@ -43,7 +43,7 @@ const DIGITS = /^\d{1,16}$/;
 function declaredLength(headers: Headers): number | undefined {
   const first = headers.get('content-length');
   if (first === undefined) return undefined;
-  if (headers.getAll('content-length').length > 1)
+  if (headers.repeats('content-length'))
     throw new Malformed('expected one Content-Length, got several');
   const length = DIGITS.test(first) ? Number(first) : Number.NaN;
   if (Number.isSafeInteger(length)) return length;
@@ -59,7 +59,7 @@ function declaresChunked(headers: Headers, version: HttpVersion): boolean {
   if (first === undefined) return false;
   if (headers.has('content-length'))
     throw new Malformed('expected Content-Length or Transfer-Encoding, got both');
-  if (headers.getAll('transfer-encoding').length > 1)
+  if (headers.repeats('transfer-encoding'))
     throw new Malformed('expected one Transfer-Encoding, got several');
   if (version === '1.0') throw new Malformed('expected no Transfer-Encoding in HTTP/1.0');
   const coding = first.toLowerCase();
@@ -76,24 +76,37 @@ function declaresChunked(headers: Headers, version: HttpVersion): boolean {
   );
 }
 
-/** Whether the connection lives on after the message (RFC 9112 §9.3). */
-export function keepsAlive(headers: Headers, version: HttpVersion): boolean {
-  const options = connectionOptions(headers);
-  if (options.length === 0) return version === '1.1';
-  if (options.includes('close')) return false;
-  return version === '1.1' || options.includes('keep-alive');
+/** What `Connection` says: how the connection goes on, and the protocols that the sender wants to change to. */
+export interface ConnectionWishes {
+  /** The connection lives on after the message (RFC 9112 §9.3). */
+  readonly keepAlive: boolean;
+  /** h2c is never among them, since it hides requests from us. */
+  readonly upgrade: string | undefined;
 }
 
-function connectionOptions(headers: Headers): string[] {
-  if (!headers.has('connection')) return [];
-  return headers
+const PERSISTENT: ConnectionWishes = { keepAlive: true, upgrade: undefined };
+const CLOSING: ConnectionWishes = { keepAlive: false, upgrade: undefined };
+
+/** More than anybody sends; each costs a comparison with each field. */
+const MAX_CONNECTION_OPTIONS = 32;
+
+/** @throws {Malformed} more options than anybody sends */
+export function connectionWishes(headers: Headers, version: HttpVersion): ConnectionWishes {
+  const first = headers.get('connection');
+  if (first === undefined) return version === '1.1' ? PERSISTENT : CLOSING;
+  const options = headers
     .getAll('connection')
-    .flatMap((value) => value.split(',').map((option) => option.trim().toLowerCase()));
-}
-
-/** The protocols a client asks to change to; h2c is never one of them, since it hides requests from us. */
-export function upgradeOf(headers: Headers, version: HttpVersion): string | undefined {
-  if (version !== '1.1' || !connectionOptions(headers).includes('upgrade')) return undefined;
-  const wanted = headers.get('upgrade');
-  return wanted === undefined || /(?:^|[\s,])h2c(?:$|[\s,])/i.test(wanted) ? undefined : wanted;
+    .flatMap((value) => value.split(',', MAX_CONNECTION_OPTIONS + 1))
+    .map((option) => option.trim().toLowerCase());
+  if (options.length > MAX_CONNECTION_OPTIONS) {
+    throw new Malformed(
+      `expected at most ${MAX_CONNECTION_OPTIONS} options in Connection, got more`,
+    );
+  }
+  const keepAlive =
+    !options.includes('close') && (version === '1.1' || options.includes('keep-alive'));
+  const wanted =
+    version === '1.1' && options.includes('upgrade') ? headers.get('upgrade') : undefined;
+  const isAllowed = wanted !== undefined && !/(?:^|[\s,])h2c(?:$|[\s,])/i.test(wanted);
+  return { keepAlive, upgrade: isAllowed ? wanted : undefined };
 }

@@ -5,12 +5,12 @@
  * we pass on, every peer must understand as we did.
  */
 import { isIPv6 } from 'node:net';
-import { Headers } from '../../http/headers.ts';
+import type { Headers } from '../../http/headers.ts';
 import type { BodyFraming, HttpVersion, RequestHead } from '../../http/message.ts';
 import { Malformed } from '../malformed.ts';
 import { CR, isTarget, isToken, LF, shown, SP } from './bytes.ts';
-import { readFields } from './field-section.ts';
-import { keepsAlive, requestFraming, upgradeOf } from './framing.ts';
+import { FieldSectionReader } from './field-section.ts';
+import { connectionWishes, requestFraming } from './framing.ts';
 
 export interface HeadLimits {
   readonly maxTargetBytes: number;
@@ -43,13 +43,16 @@ const INCOMPLETE = -1;
 export class RequestHeadParser {
   readonly #limits: HeadLimits;
   #parsed: ParsedRequest | undefined;
+  readonly #fields: FieldSectionReader;
   // Where the parts of the request line are, as of the last `#readLine`.
-  #method = '';
-  #target = '';
+  #methodStart = 0;
+  #methodEnd = 0;
+  #targetEnd = 0;
   #version: HttpVersion = '1.1';
 
   constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
     this.#limits = limits;
+    this.#fields = new FieldSectionReader(limits.maxHeaderCount);
   }
 
   /**
@@ -62,11 +65,11 @@ export class RequestHeadParser {
   parse(bytes: Buffer, from: number, end: number): number {
     const afterLine = this.#readLine(bytes, from, end);
     if (afterLine === INCOMPLETE) return this.#needMore(end - from);
-    const fields: string[] = [];
-    const afterHead = readFields(bytes, afterLine, end, this.#limits.maxHeaderCount, fields);
+    const afterHead = this.#fields.read(bytes, afterLine, end, from);
     if (afterHead === INCOMPLETE) return this.#needMore(end - from);
     if (afterHead - from > this.#limits.maxHeadBytes) throw this.#headTooLarge();
-    this.#parsed = this.#judge(new Headers(fields));
+    // One string for all of it: to make one for each part would cost as much as all the rest.
+    this.#parsed = this.#judge(bytes.latin1Slice(from, afterHead), from);
     return afterHead;
   }
 
@@ -116,7 +119,8 @@ export class RequestHeadParser {
     if (at === from) throw new Malformed(`expected a method, got ${shown(bytes[at]!)}`);
     if (bytes[at] !== SP)
       throw new Malformed(`expected one space after the method, got ${shown(bytes[at]!)}`);
-    this.#method = methodOf(bytes, from, at);
+    this.#methodStart = from;
+    this.#methodEnd = at;
     return at + 1;
   }
 
@@ -135,7 +139,7 @@ export class RequestHeadParser {
       throw new Malformed(`expected a target after one space, got ${shown(bytes[at]!)}`);
     if (bytes[at] !== SP)
       throw new Malformed(`expected one space after the target, got ${shown(bytes[at]!)}`);
-    this.#target = bytes.latin1Slice(from, at);
+    this.#targetEnd = at;
     return at + 1;
   }
 
@@ -149,49 +153,52 @@ export class RequestHeadParser {
       throw new Malformed(`expected "HTTP/1.1" and CRLF after the target, got ${shown(byte)}`);
     }
     if (available < VERSION_LINE.length) return INCOMPLETE;
-    const version = bytes.latin1Slice(from + 5, from + 8);
-    if (version !== '1.1' && version !== '1.0') {
+    const minor = bytes[from + 7];
+    if (bytes[from + 5] !== ONE || (minor !== ONE && minor !== ZERO)) {
       throw new Malformed(
-        `expected HTTP/1.0 or HTTP/1.1, got HTTP/${version}`,
+        `expected HTTP/1.0 or HTTP/1.1, got HTTP/${bytes.latin1Slice(from + 5, from + 8)}`,
         'version-not-supported',
       );
     }
-    this.#version = version;
+    this.#version = minor === ONE ? '1.1' : '1.0';
     return from + VERSION_LINE.length;
   }
 
   // ── what the head means ───────────────────────────────────────────────────
 
-  #judge(headers: Headers): ParsedRequest {
+  /** @param from where in the bytes the text begins */
+  #judge(text: string, from: number): ParsedRequest {
+    const headers = this.#fields.headers(text);
     const version = this.#version;
-    const method = this.#method;
+    const method = methodOf(text.slice(this.#methodStart - from, this.#methodEnd - from));
+    const given = text.slice(this.#methodEnd + 1 - from, this.#targetEnd - from);
     const host = hostOf(headers, version);
-    const { target, authority } = resolveTarget(method, this.#target, host);
+    const { target, authority } = resolveTarget(method, given, host);
     // RFC 9112 §3.2.2: what the target names is what goes on as Host; HTTP/1.0 may have sent none.
     if (host !== authority) headers.set('Host', authority);
     const framing = requestFraming(headers, version);
+    const { keepAlive, upgrade } = connectionWishes(headers, version);
     return {
       head: { method, target, version, authority, headers },
       framing,
-      keepAlive: keepsAlive(headers, version),
+      keepAlive,
       expectsContinue: expectsContinue(headers, version),
-      upgrade: upgradeOf(headers, version),
+      upgrade,
     };
   }
 }
 
 const VERSION_LINE = 'HTTP/1.1\r\n';
+const ZERO = 0x30;
+const ONE = 0x31;
 
-/** The common ones need no new string. */
-function methodOf(bytes: Buffer, from: number, end: number): string {
-  if (
-    end - from === 3 &&
-    bytes[from] === 0x47 &&
-    bytes[from + 1] === 0x45 &&
-    bytes[from + 2] === 0x54
-  )
-    return 'GET';
-  return bytes.latin1Slice(from, end);
+const METHODS: ReadonlyMap<string, string> = new Map(
+  ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map((name) => [name, name]),
+);
+
+/** The common ones as the same string each time: comparing them is comparing pointers then. */
+function methodOf(text: string): string {
+  return METHODS.get(text) ?? text;
 }
 
 /**
@@ -214,8 +221,7 @@ function hostOf(headers: Headers, version: HttpVersion): string {
     if (version === '1.0') return '';
     throw new Malformed('expected a Host field, got none');
   }
-  if (headers.getAll('host').length > 1)
-    throw new Malformed('expected one Host field, got several');
+  if (headers.repeats('host')) throw new Malformed('expected one Host field, got several');
   if (!isAuthority(host)) {
     throw new Malformed(`expected Host to be a name or address, got ${JSON.stringify(host)}`);
   }

@@ -3,12 +3,11 @@
  * request's: a response that can be read in two ways poisons whoever gets the
  * other reading.
  */
-import { Headers } from '../../http/headers.ts';
 import type { BodyFraming, HttpVersion, ResponseHead } from '../../http/message.ts';
 import { Malformed } from '../malformed.ts';
 import { CR, isDigit, isFieldValue, LF, shown, SP } from './bytes.ts';
-import { readFields } from './field-section.ts';
-import { keepsAlive, responseFraming } from './framing.ts';
+import { FieldSectionReader } from './field-section.ts';
+import { connectionWishes, responseFraming } from './framing.ts';
 
 export interface ParsedResponse {
   readonly head: ResponseHead;
@@ -32,10 +31,13 @@ export class ResponseHeadParser {
   #parsed: ParsedResponse | undefined;
   #version: HttpVersion = '1.1';
   #status = 0;
-  #reason = '';
+  #reasonStart = 0;
+  #reasonEnd = 0;
+  readonly #fields: FieldSectionReader;
 
   constructor(limits: ResponseLimits = DEFAULT_LIMITS) {
     this.#limits = limits;
+    this.#fields = new FieldSectionReader(limits.maxHeaderCount);
   }
 
   /**
@@ -44,22 +46,22 @@ export class ResponseHeadParser {
    * @param requestMethod of the request that it answers
    */
   parse(bytes: Buffer, from: number, end: number, requestMethod: string): number {
-    const { maxHeadBytes, maxHeaderCount } = this.#limits;
-    const fields: string[] = [];
+    const { maxHeadBytes } = this.#limits;
     const afterLine = this.#readLine(bytes, from, end);
-    const afterHead =
-      afterLine < 0 ? INCOMPLETE : readFields(bytes, afterLine, end, maxHeaderCount, fields);
+    const afterHead = afterLine < 0 ? INCOMPLETE : this.#fields.read(bytes, afterLine, end, from);
     if ((afterHead < 0 ? end : afterHead) - from > maxHeadBytes) {
       throw new Malformed(`expected a response head of at most ${maxHeadBytes} bytes, got more`);
     }
     if (afterHead < 0) return INCOMPLETE;
-    const headers = new Headers(fields);
+    const text = bytes.latin1Slice(from, afterHead);
+    const headers = this.#fields.headers(text);
+    const reason = text.slice(this.#reasonStart - from, this.#reasonEnd - from);
     const version = this.#version;
     const framing = responseFraming(headers, version, this.#status, requestMethod);
     this.#parsed = {
-      head: { status: this.#status, reason: this.#reason, version, headers },
+      head: { status: this.#status, reason, version, headers },
       framing,
-      keepAlive: framing.kind !== 'until-close' && keepsAlive(headers, version),
+      keepAlive: framing.kind !== 'until-close' && connectionWishes(headers, version).keepAlive,
     };
     return afterHead;
   }
@@ -81,7 +83,10 @@ export class ResponseHeadParser {
     const afterStatus = from + STATUS_START + 3;
     if (afterStatus >= end) return INCOMPLETE;
     this.#version = bytes[from + 7] === 0x30 ? '1.0' : '1.1';
-    this.#status = Number(bytes.latin1Slice(afterStatus - 3, afterStatus));
+    this.#status =
+      digit(bytes, afterStatus - 3) * 100 +
+      digit(bytes, afterStatus - 2) * 10 +
+      digit(bytes, afterStatus - 1);
     if (this.#status < 100 || this.#status > 599) {
       throw new Malformed(`expected a status from 100 to 599, got ${this.#status}`);
     }
@@ -101,7 +106,8 @@ export class ResponseHeadParser {
     if (at + 1 >= end) return INCOMPLETE;
     if (bytes[at + 1] !== LF)
       throw new Malformed(`expected LF after CR in the status line, got ${shown(bytes[at + 1]!)}`);
-    this.#reason = at > from ? bytes.latin1Slice(from + 1, at) : '';
+    this.#reasonStart = Math.min(from + 1, at);
+    this.#reasonEnd = at;
     return at + 2;
   }
 }
@@ -110,4 +116,8 @@ const START = 'HTTP/1.1 ';
 
 function isVersionByte(byte: number, at: number): boolean {
   return byte === START.charCodeAt(at) || (at === 7 && byte === 0x30);
+}
+
+function digit(bytes: Buffer, at: number): number {
+  return bytes[at]! - 0x30;
 }

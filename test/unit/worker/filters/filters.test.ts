@@ -95,8 +95,8 @@ describe('header edits', () => {
       'x',
     ]);
   const expected = [
-    ['server', 'Gateway'],
     ['set-cookie', 'a=1'],
+    ['server', 'Gateway'],
     ['x-new', '1'],
     ['set-cookie', 'b=2'],
     ['removed', 'again'],

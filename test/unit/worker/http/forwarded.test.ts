@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Exchange } from '../../../../src/worker/http/exchange.ts';
+import { setForwarded } from '../../../../src/worker/http/forwarded.ts';
+import { Headers } from '../../../../src/worker/http/headers.ts';
+import { trustFrom } from '../../../../src/worker/http/trust.ts';
+
+const forged = {
+  'X-Forwarded-For': '6.6.6.6',
+  'x-forwarded-proto': 'https',
+  'X-Forwarded-Host': 'evil.test',
+};
+
+const cases = [
+  {
+    name: 'a client is described as it is seen',
+    client: '192.0.2.1',
+    sent: {},
+    told: {
+      'x-forwarded-for': '192.0.2.1',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': 'a.test',
+    },
+  },
+  {
+    name: "a client's own claims are overwritten",
+    client: '192.0.2.1',
+    sent: { ...forged, Forwarded: 'for=6.6.6.6' },
+    told: {
+      'x-forwarded-for': '192.0.2.1',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': 'a.test',
+    },
+  },
+  {
+    name: 'a client that named no host brings none in',
+    client: '192.0.2.1',
+    authority: '',
+    sent: forged,
+    told: { 'x-forwarded-for': '192.0.2.1', 'x-forwarded-proto': 'http' },
+  },
+  {
+    name: 'the word of a trusted proxy is kept, and its address appended',
+    client: '10.0.0.1',
+    sent: { ...forged, Forwarded: 'for=6.6.6.6' },
+    told: {
+      'x-forwarded-for': '6.6.6.6, 10.0.0.1',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'evil.test',
+      forwarded: 'for=6.6.6.6',
+    },
+  },
+  {
+    name: 'what a trusted proxy leaves out is filled in',
+    client: '10.0.0.1',
+    sent: { 'x-forwarded-for': '' },
+    told: {
+      'x-forwarded-for': '10.0.0.1',
+      'x-forwarded-proto': 'http',
+      'x-forwarded-host': 'a.test',
+    },
+  },
+  {
+    name: 'a trusted proxy that named no host',
+    client: '10.0.0.1',
+    authority: '',
+    sent: {},
+    told: { 'x-forwarded-for': '10.0.0.1', 'x-forwarded-proto': 'http' },
+  },
+];
+
+describe('setForwarded', () => {
+  for (const { name, client, authority = 'a.test', sent, told } of cases) {
+    test(name, () => {
+      const headers = Headers.from(sent);
+      setForwarded(headers, exchangeOf(client, authority), trustFrom(['10.0.0.0/8']));
+      assert.deepEqual(byLowerName(headers), told);
+      assert.equal(headers.size, Object.keys(told).length, 'no field twice');
+    });
+  }
+
+  test('trusts nobody if no ranges are given', () => {
+    const headers = Headers.from(forged);
+    setForwarded(headers, exchangeOf('10.0.0.1', 'a.test'), trustFrom([]));
+    assert.equal(headers.get('x-forwarded-for'), '10.0.0.1');
+  });
+
+  test('joins the chain that a trusted proxy sent in several fields', () => {
+    const headers = new Headers(['X-Forwarded-For', '1.1.1.1', 'x-forwarded-for', '2.2.2.2, ::1']);
+    setForwarded(headers, exchangeOf('10.0.0.1', 'a.test'), trustFrom(['10.0.0.1']));
+    assert.deepEqual(headers.getAll('x-forwarded-for'), ['1.1.1.1, 2.2.2.2, ::1, 10.0.0.1']);
+  });
+});
+
+describe('trustFrom', () => {
+  const trusts = trustFrom(['10.0.0.0/8', '192.0.2.7', '2001:db8::/32', '::1']);
+  const addresses = [
+    { address: '10.255.0.1', trusted: true },
+    { address: '11.0.0.1', trusted: false },
+    { address: '192.0.2.7', trusted: true },
+    { address: '192.0.2.8', trusted: false },
+    { address: '::ffff:10.0.0.1', trusted: true },
+    { address: '::ffff:11.0.0.1', trusted: false },
+    { address: '2001:db8::5', trusted: true },
+    { address: '2001:db9::5', trusted: false },
+    { address: '::1', trusted: true },
+    { address: 'unix:', trusted: false },
+    { address: '', trusted: false },
+  ];
+  for (const { address, trusted } of addresses) {
+    test(`${trusted ? 'trusts' : 'does not trust'} "${address}"`, () => {
+      assert.equal(trusts?.(address), trusted);
+    });
+  }
+});
+
+/** Only what `setForwarded` looks at. */
+function exchangeOf(address: string, authority: string): Exchange {
+  const request = { method: 'GET', target: '/', version: '1.1', authority, headers: new Headers() };
+  return { request, client: { address, port: 1 }, scheme: 'http' } as unknown as Exchange;
+}
+
+function byLowerName(headers: Headers): Record<string, string> {
+  return Object.fromEntries([...headers].map(([name, value]) => [name.toLowerCase(), value]));
+}
