@@ -1,10 +1,10 @@
 /** A proxy of the program, under a name, on some addresses. */
-import type { ServiceSettings } from '../shared/config/settings.ts';
+import type { BootService } from '../shared/ipc/boot.ts';
 import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
 
 /** Limits and timeouts of a service's client connections, in milliseconds and bytes. */
-export type ConnectionSettings = Pick<ServiceSettings, 'limits' | 'timeouts' | 'trusted_proxies'>;
+export type ConnectionSettings = Omit<BootService, 'name'>;
 
 export interface ServiceOptions {
   /** In logs and metrics. Default: `proxy`. */

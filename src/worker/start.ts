@@ -11,9 +11,12 @@ import { Recorder } from '../shared/metrics/recorder.ts';
 import type { Clock } from '../shared/time/clock.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
 import { allBalancers } from './balance/load-balancer.ts';
+import { Admission } from './downstream/admission.ts';
+import { defaultMaxConnections } from './downstream/open-files.ts';
 import { Listener } from './downstream/listener.ts';
 import type { DownstreamOptions } from './downstream/settings.ts';
 import { startProber } from './health/prober.ts';
+import { pathAllowances } from './http/path.ts';
 import { trustFrom } from './http/trust.ts';
 import { bindLimiters } from './limits/rate-limiter.ts';
 import { openAccessLog } from './observe/access-log.ts';
@@ -67,8 +70,18 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   });
   const shared = { connector, recorder, accessLog, log, maxAttempts: boot.settings.max_retries };
   const listeners = await openListeners(parts, deadlines, recorder, (service) => {
-    const trusts = trustFrom(service.settings.trusted_proxies);
-    return new ProxyService({ ...shared, name: service.name, proxy: service.proxy, trusts });
+    const { trusted_proxies, forwarded, via, paths } = service.settings;
+    return new ProxyService({
+      ...shared,
+      name: service.name,
+      proxy: service.proxy,
+      forwarding: {
+        trusts: trustFrom(trusted_proxies),
+        forwarded,
+        via: via === 'off' ? undefined : via,
+      },
+      paths: pathAllowances(paths),
+    });
   });
   let stopProber: (() => void) | undefined;
 
@@ -179,7 +192,19 @@ function downstreamOptions(
       responseWriteMs: timeouts.response_write,
       keepAliveMs: timeouts.keep_alive,
     },
-    handle: (exchange) => void handleRequest(exchange, service),
+    limits: {
+      maxBodyBytes: limits.max_body,
+      minRate: limits.min_rate,
+      maxRequests: limits.max_requests,
+    },
+    admission: new Admission(
+      {
+        maxConnections: limits.max_connections ?? defaultMaxConnections(),
+        maxConnectionsPerClient: limits.max_connections_per_client,
+      },
+      service.forwarding.trusts,
+    ),
+    handle: (exchange) => handleRequest(exchange, service),
     onRefused: (error, status, client) => service.refused(error, status, client),
   };
 }

@@ -103,6 +103,10 @@ const upstream = z.strictObject({
   pool: pool.prefault({}).describe('Connections kept for the next request.'),
 });
 
+const paths = z.array(
+  z.enum(['encoded_slash', 'encoded_backslash', 'encoded_nul', 'encoded_dots']),
+);
+
 export const connectionSchema = z.object({
   limits: z
     .strictObject({
@@ -118,6 +122,36 @@ export const connectionSchema = z.object({
         .max(1_000)
         .default(100)
         .describe('Most header fields of a request; more are a 431.'),
+      max_body: size({ min: '0B', max: '1PiB' })
+        .default(100 * 1024 * 1024)
+        .describe('Longest request body; a longer one is a 413.'),
+      min_rate: size({ min: '0B', max: '1MiB' })
+        .default(240)
+        .describe(
+          'Bytes per second that a client must send of a body, and take of a response, on average and after the first 5 s; a slower one is cut. 0 waits for ever.',
+        ),
+      max_requests: z
+        .int()
+        .min(1)
+        .max(1_000_000_000)
+        .default(10_000)
+        .describe('Requests on one connection; the last answer says that it closes.'),
+      max_connections: z
+        .int()
+        .min(1)
+        .max(10_000_000)
+        .optional()
+        .describe(
+          'Client connections per worker; beyond it the longest idle one makes room, and if none is idle the new one is closed. Default: what the limit on open files allows.',
+        ),
+      max_connections_per_client: z
+        .int()
+        .min(1)
+        .max(10_000_000)
+        .default(1_024)
+        .describe(
+          'Connections per client address and worker; further ones are closed. Trusted proxies may have any number.',
+        ),
     })
     .prefault({}),
   timeouts: z
@@ -136,6 +170,19 @@ export const connectionSchema = z.object({
         .describe('Between two requests of a connection.'),
     })
     .prefault({}),
+  paths: paths
+    .default([])
+    .describe(
+      'Spellings of a path that are passed on although some peers read them as a different path: `encoded_slash` (%2F), `encoded_backslash` (%5C), `encoded_nul` (%00), `encoded_dots` (%2E%2E).',
+    ),
+  forwarded: z
+    .boolean()
+    .default(false)
+    .describe('Sends `Forwarded` (RFC 7239) upstream, besides X-Forwarded-For, -Proto and -Host.'),
+  via: z
+    .union([token, z.literal('off')])
+    .default('sluice')
+    .describe('Our name in the `Via` field of requests; `off` adds none.'),
   trusted_proxies: z
     .array(cidr)
     .max(1_000)
@@ -226,6 +273,7 @@ const route = z
       .optional(),
     request_headers: headerEdits.optional(),
     response_headers: headerEdits.optional(),
+    paths: paths.optional().describe('As `paths` of the service, for this route only.'),
     upstream: z.string().optional().describe('The upstream that answers.'),
     respond: z
       .strictObject({

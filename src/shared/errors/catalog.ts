@@ -71,6 +71,28 @@ export const catalog = {
     means: 'The request expects something other than 100-continue.',
     remedy: 'Look at the client; no other expectation is registered.',
   },
+  'downstream/path-not-allowed': {
+    side: 'downstream',
+    status: 400,
+    retry: 'never',
+    means: 'The path has a spelling that peers may read as a different path, or leaves the root.',
+    remedy:
+      'The detail names the option of `paths` that allows it, if there is one; usually it is a scanner.',
+  },
+  'downstream/body-too-large': {
+    side: 'downstream',
+    status: 413,
+    retry: 'never',
+    means: 'The request body is longer than allowed.',
+    remedy: 'Raise `limits.max_body` of the service if such a body is meant.',
+  },
+  'downstream/body-too-slow': {
+    side: 'downstream',
+    status: 408,
+    retry: 'never',
+    means: 'The client sent its body, or took its response, more slowly than allowed.',
+    remedy: 'A slow or hostile client; see `limits.min_rate` of the service.',
+  },
   'downstream/method-not-allowed': {
     side: 'downstream',
     status: 405,

@@ -31,7 +31,10 @@ export interface SegmentGrant {
 }
 
 /** What a worker needs to know of a service beyond what its program says. */
-export type BootService = Pick<ServiceSettings, 'name' | 'limits' | 'timeouts' | 'trusted_proxies'>;
+export type BootService = Pick<
+  ServiceSettings,
+  'name' | 'limits' | 'timeouts' | 'trusted_proxies' | 'paths' | 'forwarded' | 'via'
+>;
 
 export interface Boot {
   readonly settings: Settings;

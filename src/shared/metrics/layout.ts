@@ -23,10 +23,12 @@ export const ServiceSlot = {
   limitAllowed: 5,
   limitRefused: 6,
   durationSum: 7,
-  durations: 8,
+  refusedFull: 8,
+  refusedPerClient: 9,
+  durations: 10,
   /** Then one for each error code, then one for each status from 0 (nobody was there to answer) to 599. */
-  errors: 8 + DURATION_BUCKETS.length + 1,
-  statuses: 8 + DURATION_BUCKETS.length + 1 + errorCodes.length,
+  errors: 10 + DURATION_BUCKETS.length + 1,
+  statuses: 10 + DURATION_BUCKETS.length + 1 + errorCodes.length,
 } as const;
 const STATUSES = 600;
 const SERVICE_SLOTS = ServiceSlot.statuses + STATUSES;

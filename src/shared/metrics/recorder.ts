@@ -75,6 +75,10 @@ export class ServiceRecorder {
     this.#add(ServiceSlot.connectionsOpen, 1);
   }
 
+  connectionRefused(reason: 'full' | 'per-client'): void {
+    this.#add(reason === 'full' ? ServiceSlot.refusedFull : ServiceSlot.refusedPerClient, 1);
+  }
+
   connectionClosed(): void {
     this.#add(ServiceSlot.connectionsOpen, -1);
   }

@@ -98,6 +98,16 @@ const metrics: readonly Metric[] = [
     'counter',
     ServiceSlot.connectionsAccepted,
   ),
+  {
+    name: 'sluice_connections_refused_total',
+    help: 'Client connections closed at once, because the service or the client has too many.',
+    type: 'counter',
+    samples: (source) =>
+      perService(source, (sum, service) => [
+        { value: sum(ServiceSlot.refusedFull), labels: { service, reason: 'full' } },
+        { value: sum(ServiceSlot.refusedPerClient), labels: { service, reason: 'per-client' } },
+      ]),
+  },
   serviceMetric(
     'sluice_request_bytes_total',
     'Request body bytes read from clients.',

@@ -21,10 +21,11 @@ import type { Expiring } from '../../shared/time/deadlines.ts';
 import type { BodyReceiver } from '../http/body.ts';
 import type { ClientAddress } from '../http/exchange.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
-import { RequestHeadParser } from '../protocol/http1/request-head.ts';
+import { RequestHeadParser, type ParsedRequest } from '../protocol/http1/request-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import type { Transport, TransportOwner } from '../transport/transport.ts';
 import { Http1Exchange, refusalText } from './http1-exchange.ts';
+import { Pace } from './pace.ts';
 import type { DownstreamOptions } from './settings.ts';
 
 const Reading = {
@@ -66,6 +67,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   #ended = false;
   #headStarted = false;
   #writeBlocked = false;
+  #requests = 0;
+  readonly #bodyPace: Pace;
+  readonly #answerPace: Pace;
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
@@ -76,6 +80,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.client = { address: transport.remoteAddress, port: transport.remotePort };
     this.#parser = new RequestHeadParser(options.headLimits);
     this.#decoder = new BodyDecoder({ kind: 'none' }, this);
+    this.#bodyPace = new Pace(options.timeouts.requestBodyMs, options.limits.minRate);
+    this.#answerPace = new Pace(options.timeouts.responseWriteMs, options.limits.minRate);
     this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
     options.deadlines.add(this);
   }
@@ -83,6 +89,11 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** A request is being read or answered. */
   get busy(): boolean {
     return this.#exchange !== undefined || this.#held !== undefined;
+  }
+
+  /** It waits for a request and has nothing of one. */
+  get isIdle(): boolean {
+    return this.#reading === Reading.Head && this.#held === undefined;
   }
 
   get draining(): boolean {
@@ -145,6 +156,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   onWritable(): void {
     this.#writeBlocked = false;
+    this.#answerPace.stop(this.#options.deadlines.now);
     if (this.#keepAliveAfterDrain !== undefined)
       return this.#afterAnswer(this.#keepAliveAfterDrain);
     if (this.#exchange === undefined) return;
@@ -170,16 +182,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   onDeadline(): void {
-    if (this.#writeBlocked) {
-      const { address } = this.client;
-      this.#exchange?.connectionClosed(
-        new ProxyError(
-          'downstream/write-timeout',
-          `${address} did not read for ${this.#options.timeouts.responseWriteMs} ms`,
-        ),
-      );
-      return this.#transport.reset();
-    }
+    if (this.#writeBlocked) return this.#writeTimedOut();
     switch (this.#reading) {
       case Reading.Head:
         if (this.#held === undefined) return this.#close();
@@ -187,13 +190,44 @@ export class Http1Connection implements TransportOwner, Expiring {
           new ProxyError('downstream/request-timeout', 'the head was not complete in time'),
         );
       case Reading.Body:
-        return this.#bodyFailed('downstream/request-timeout', 'the body paused for too long');
+        return this.#bodyTimedOut();
       case Reading.Answering:
         return;
       case Reading.Discarding:
       case Reading.Lingering:
       case Reading.Closed:
         return this.#transport.destroy();
+    }
+  }
+
+  #writeTimedOut(): void {
+    const { deadlines, timeouts, limits } = this.#options;
+    const isTooSlow = this.#answerPace.isTooSlow(deadlines.now, this.#exchange?.bytesSent ?? 0);
+    const error = isTooSlow
+      ? new ProxyError(
+          'downstream/body-too-slow',
+          `${this.client.address} took its response at less than ${limits.minRate} bytes per second`,
+        )
+      : new ProxyError(
+          'downstream/write-timeout',
+          `${this.client.address} did not read for ${timeouts.responseWriteMs} ms`,
+        );
+    this.#exchange?.connectionClosed(error);
+    this.#transport.reset();
+  }
+
+  #bodyTimedOut(): void {
+    const { deadlines, timeouts, limits } = this.#options;
+    if (this.#bodyPace.isTooSlow(deadlines.now, this.#exchange?.bytesReceived ?? 0)) {
+      this.#bodyFailed(
+        'downstream/body-too-slow',
+        `sent its body at less than ${limits.minRate} bytes per second`,
+      );
+    } else {
+      this.#bodyFailed(
+        'downstream/request-timeout',
+        `sent nothing of its body for ${timeouts.requestBodyMs} ms`,
+      );
     }
   }
 
@@ -205,8 +239,9 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#consumeAll(bytes, from, end);
       if (this.#reading === Reading.Body) this.#receiver?.onIdle();
     } catch (thrown) {
-      if (!(thrown instanceof Malformed)) throw thrown;
-      this.#malformed(thrown);
+      if (thrown instanceof TooLarge) this.#bodyBroke(tooLarge('more', thrown.maxBytes));
+      else if (thrown instanceof Malformed) this.#malformed(thrown);
+      else throw thrown;
     } finally {
       this.#consuming = false;
     }
@@ -265,17 +300,27 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#reading = Reading.Body;
       this.#decoder.reset(parsed.framing);
+      this.#bodyPace.reset();
       this.deadlineAt = this.#bodyDeadline();
     }
-    const exchange = new Http1Exchange(this, this.#transport, parsed);
+    this.#requests += 1;
+    this.#answerPace.reset();
+    const exchange = new Http1Exchange(this, this.#transport, parsed, this.#refusalOf(parsed));
     this.#exchange = exchange;
     this.#options.handle(exchange);
+  }
+
+  /** A body that says how long it is can be refused before it is read. */
+  #refusalOf({ framing }: ParsedRequest): ProxyError | undefined {
+    const { maxBodyBytes } = this.#options.limits;
+    if (framing.kind !== 'length' || framing.length <= maxBodyBytes) return undefined;
+    return tooLarge(framing.length, maxBodyBytes);
   }
 
   #bodyDeadline(): number {
     // While nobody takes the body it is not the client who is slow.
     if (this.#receiver === undefined) return NEVER;
-    return this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
+    return this.#bodyPace.wait(this.#options.deadlines.now, this.#exchange?.bytesReceived ?? 0);
   }
 
   #bodyProgressed(): void {
@@ -294,7 +339,12 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** Body bytes from the decoder. */
   onData(bytes: Buffer, from: number, end: number): void {
     if (this.#reading === Reading.Discarding) return;
-    if (this.#exchange !== undefined) this.#exchange.bytesReceived += end - from;
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
+      exchange.bytesReceived += end - from;
+      const { maxBodyBytes } = this.#options.limits;
+      if (exchange.bytesReceived > maxBodyBytes) throw new TooLarge(maxBodyBytes);
+    }
     this.#receiver?.onData(bytes, from, end);
   }
 
@@ -320,6 +370,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   pauseBody(): void {
     // The client cannot send while we do not read, so its time stops.
     this.deadlineAt = NEVER;
+    this.#bodyPace.stop(this.#options.deadlines.now);
     this.#transport.pause();
   }
 
@@ -336,6 +387,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** Whether the connection could carry another request after an answer that starts now. */
   mayKeepAlive(): boolean {
     if (this.#draining || this.#ended || this.#reading >= Reading.Lingering) return false;
+    if (this.#requests >= this.#options.limits.maxRequests) return false;
     if (this.#reading !== Reading.Body) return true;
     // A client that waits for a 100 may or may not send its body after another answer (RFC 9110 §10.1.1).
     if (this.#exchange?.expectsContinue === true && this.#exchange.bytesReceived === 0)
@@ -346,7 +398,10 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   writeWasBlocked(): void {
     this.#writeBlocked = true;
-    this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.responseWriteMs;
+    this.deadlineAt = this.#answerPace.wait(
+      this.#options.deadlines.now,
+      this.#exchange?.bytesSent ?? 0,
+    );
   }
 
   /** The answer is complete. */
@@ -401,7 +456,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#refuse(error);
   }
 
-  #bodyFailed(code: 'downstream/closed' | 'downstream/request-timeout', detail: string): void {
+  #bodyFailed(
+    code: 'downstream/closed' | 'downstream/request-timeout' | 'downstream/body-too-slow',
+    detail: string,
+  ): void {
     this.#bodyBroke(new ProxyError(code, `${this.client.address}: ${detail}`));
   }
 
@@ -431,4 +489,21 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#transport.end();
     this.#transport.resume();
   }
+}
+
+/** Thrown through the decoder, which must not go on. */
+class TooLarge extends Error {
+  readonly maxBytes: number;
+
+  constructor(maxBytes: number) {
+    super('request body too large');
+    this.maxBytes = maxBytes;
+  }
+}
+
+function tooLarge(length: number | 'more', maxBytes: number): ProxyError {
+  return new ProxyError(
+    'downstream/body-too-large',
+    `expected a request body of at most ${maxBytes} bytes, got ${length}; see limits.max_body`,
+  );
 }

@@ -16,6 +16,7 @@ import type { Http1Connection } from './http1-connection.ts';
 
 export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
+  readonly refusal: ProxyError | undefined;
   readonly scheme = 'http';
   readonly length: number | undefined;
   /** The client waits for a 100 before it sends its body. */
@@ -37,7 +38,13 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   #unsent = '';
   #finished = false;
 
-  constructor(connection: Http1Connection, transport: Transport, parsed: ParsedRequest) {
+  constructor(
+    connection: Http1Connection,
+    transport: Transport,
+    parsed: ParsedRequest,
+    refusal: ProxyError | undefined,
+  ) {
+    this.refusal = refusal;
     this.#connection = connection;
     this.#transport = transport;
     this.request = parsed.head;

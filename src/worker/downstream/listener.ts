@@ -2,8 +2,11 @@
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import { accept, type Acceptor, type ListenTarget } from './accept.ts';
 import { Http1Connection } from './http1-connection.ts';
-import type { Transport } from '../transport/transport.ts';
+import { NOBODY, type Transport, type TransportOwner } from '../transport/transport.ts';
 import type { DownstreamOptions } from './settings.ts';
+
+/** The oldest connections come first; looking at more of them would make a flood expensive. */
+const MAX_LOOKED_AT = 64;
 
 export class Listener {
   readonly #connections = new Set<Http1Connection>();
@@ -29,17 +32,40 @@ export class Listener {
     return listener;
   }
 
-  #admit(transport: Transport): Http1Connection {
+  #admit(transport: Transport): TransportOwner {
+    const { admission } = this.#options;
+    if (admission.isFull) this.#makeRoom();
+    const address = transport.remoteAddress;
+    const refusal = admission.enter(address);
+    if (refusal !== undefined) {
+      this.#figures.connectionRefused(refusal);
+      transport.reset();
+      return NOBODY;
+    }
     const connection = new Http1Connection(transport, this.#options, () =>
-      this.#forget(connection),
+      this.#forget(connection, address),
     );
     this.#connections.add(connection);
     this.#figures.connectionOpened();
     return connection;
   }
 
-  #forget(connection: Http1Connection): void {
-    this.#connections.delete(connection);
+  /** Closes an idle connection: its client loses nothing but a handshake. */
+  #makeRoom(): void {
+    let looked = 0;
+    for (const connection of this.#connections) {
+      if (connection.isIdle) {
+        this.#forget(connection, connection.client.address);
+        return connection.destroy();
+      }
+      looked += 1;
+      if (looked === MAX_LOOKED_AT) return;
+    }
+  }
+
+  #forget(connection: Http1Connection, address: string): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#options.admission.leave(address);
     this.#figures.connectionClosed();
     if (this.#connections.size === 0) this.#onEmpty?.();
   }

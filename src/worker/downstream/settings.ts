@@ -3,6 +3,7 @@ import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Deadlines } from '../../shared/time/deadlines.ts';
 import type { ClientAddress, Exchange } from '../http/exchange.ts';
 import type { HeadLimits } from '../protocol/http1/request-head.ts';
+import type { Admission } from './admission.ts';
 
 export interface DownstreamTimeouts {
   /** From the first byte of a request, or from accept, to the end of its head. */
@@ -15,10 +16,19 @@ export interface DownstreamTimeouts {
   readonly keepAliveMs: number;
 }
 
+export interface DownstreamLimits {
+  readonly maxBodyBytes: number;
+  /** Bytes per second of a body, on average; 0: none. */
+  readonly minRate: number;
+  readonly maxRequests: number;
+}
+
 export interface DownstreamOptions {
   readonly deadlines: Deadlines;
   readonly headLimits: HeadLimits;
   readonly timeouts: DownstreamTimeouts;
+  readonly limits: DownstreamLimits;
+  readonly admission: Admission;
   /** Takes over from here; the exchange must be answered or aborted, whatever happens. */
   readonly handle: (exchange: Exchange) => void;
   /** A request that could not even be read was answered with `status`; 0 if nobody was there to answer. */

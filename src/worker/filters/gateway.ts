@@ -134,7 +134,7 @@ function routeFrom(
   if (limit !== undefined) {
     const { rate, burst, max_keys: maxKeys } = limit;
     const limiter = new RateLimiter({ name, rate, burst, maxKeys, ...(clock && { clock }) });
-    filters.push(rateLimit({ limiter, keyOf: (session) => session.client.address }));
+    filters.push(rateLimit({ limiter, keyOf: (session) => session.clientIp }));
   }
   if (auth?.api_key !== undefined) filters.push(apiKey(auth.api_key));
   if (up !== undefined) filters.push(requestHeaders(up));

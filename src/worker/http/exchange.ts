@@ -17,6 +17,8 @@ export type AnswerBody = 'none' | number | 'unknown';
 
 export interface Exchange {
   readonly request: RequestHead;
+  /** Why the request must not be served, although its head could be read: its body is too long. */
+  readonly refusal: ProxyError | undefined;
   /** `undefined`: the request has no body. */
   readonly requestBody: IncomingBody | undefined;
   readonly client: ClientAddress;

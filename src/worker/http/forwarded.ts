@@ -1,35 +1,78 @@
 /**
- * What the peer is told about the client: `X-Forwarded-For`, `-Proto`, `-Host`.
+ * What the peer is told about the client and the way its request took:
+ * `X-Forwarded-For`, `-Proto` and `-Host`, `Forwarded` (RFC 7239) and `Via`
+ * (RFC 9110 §7.6.3).
  *
- * From a client nobody vouches for, its own claims are overwritten, else anyone
- * could pretend to come from anywhere, and `Forwarded` (RFC 7239), which says the
- * same in other words, is removed. From a trusted proxy the chain is kept and its
- * address appended.
+ * From a client nobody vouches for, its own claims are taken away first, else
+ * anyone could pretend to come from anywhere. From a trusted proxy the chain is
+ * kept and its address appended.
  */
+import { isIPv6 } from 'node:net';
 import type { Exchange } from './exchange.ts';
 import type { Headers } from './headers.ts';
+import { NameSet, twinsOf } from './name-set.ts';
+import type { Trust } from './trust.ts';
 
-export type Trust = (address: string) => boolean;
+/** What is said upstream beyond `X-Forwarded-*`, which always is. */
+export interface ForwardedOptions {
+  /** Whose claims are believed; nobody's if absent. */
+  readonly trusts?: Trust | undefined;
+  /** Say it in the words of RFC 7239 as well. */
+  readonly forwarded?: boolean;
+  /** Our name in `Via`; `undefined` leaves the field as it came. */
+  readonly via?: string | undefined;
+}
+
+const CLAIMS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded'];
+
+/**
+ * Never passed on, whoever sends them. To many peers `X_Forwarded_For` and
+ * `X-Forwarded-For` are one variable; `Proxy` becomes `HTTP_PROXY`, by which the
+ * peer's own requests could be led astray.
+ */
+const NEVER = new NameSet(['proxy', ...CLAIMS.flatMap(twinsOf)]);
+const NEVER_OR_CLAIMED = new NameSet(['proxy', ...CLAIMS, ...CLAIMS.flatMap(twinsOf)]);
 
 export function setForwarded(
   headers: Headers,
   exchange: Exchange,
-  trusts: Trust | undefined,
+  { trusts, forwarded = false, via }: ForwardedOptions,
 ): void {
+  const { scheme } = exchange;
   const { address } = exchange.client;
-  const { authority } = exchange.request;
+  const { authority, version } = exchange.request;
   if (trusts === undefined || !trusts(address)) {
-    headers.delete('forwarded');
-    headers.set('X-Forwarded-For', address);
-    headers.set('X-Forwarded-Proto', exchange.scheme);
-    if (authority === '') headers.delete('x-forwarded-host');
-    else headers.set('X-Forwarded-Host', authority);
-    return;
+    headers.deleteAll(NEVER_OR_CLAIMED);
+    headers.push('X-Forwarded-For', address);
+    headers.push('X-Forwarded-Proto', scheme);
+    if (authority !== '') headers.push('X-Forwarded-Host', authority);
+    if (forwarded) headers.push('Forwarded', forwardedElement(address, scheme, authority));
+  } else {
+    headers.deleteAll(NEVER);
+    extend(headers, 'X-Forwarded-For', address);
+    if (!headers.has('x-forwarded-proto')) headers.push('X-Forwarded-Proto', scheme);
+    if (authority !== '' && !headers.has('x-forwarded-host')) {
+      headers.push('X-Forwarded-Host', authority);
+    }
+    if (forwarded) extend(headers, 'Forwarded', forwardedElement(address, scheme, authority));
   }
-  const chain = headers.getAll('x-forwarded-for').filter((part) => part !== '');
-  headers.set('X-Forwarded-For', [...chain, address].join(', '));
-  if (!headers.has('x-forwarded-proto')) headers.set('X-Forwarded-Proto', exchange.scheme);
-  if (authority !== '' && !headers.has('x-forwarded-host')) {
-    headers.set('X-Forwarded-Host', authority);
-  }
+  if (via !== undefined) addVia(headers, `${version} ${via}`);
+}
+
+function addVia(headers: Headers, element: string): void {
+  if (headers.has('via')) extend(headers, 'Via', element);
+  else headers.push('Via', element);
+}
+
+/** One field with everything that was there and the new element last. */
+function extend(headers: Headers, name: string, element: string): void {
+  const chain = headers.getAll(name).filter((part) => part !== '');
+  headers.set(name, [...chain, element].join(', '));
+}
+
+/** RFC 7239 §4: what is no token stands in quotes. */
+function forwardedElement(address: string, scheme: string, authority: string): string {
+  const node = isIPv6(address) ? `"[${address}]"` : address;
+  const host = authority === '' ? '' : `;host="${authority}"`;
+  return `for=${node};proto=${scheme}${host}`;
 }

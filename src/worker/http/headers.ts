@@ -12,7 +12,7 @@
  *
  * Attacker-chosen names never become object keys here.
  */
-import { isNameAt, sameName, type NameSet } from './name-set.ts';
+import { isNameAt, lengthBit, sameName, type NameSet } from './name-set.ts';
 
 /** Numbers per parsed field in `marks`: where its name starts and ends, and its value. */
 const MARKS = 4;
@@ -25,14 +25,17 @@ export class Headers {
   #marks: number[];
   /** Every line is `name: value CRLF` with one space and nothing else, so that it can go out as it is. */
   readonly #plain: boolean;
+  /** Which lengths the parsed names have, a bit for each: most questions end here. */
+  readonly #lengths: number;
   /** The fields after the parsed ones: name, value, name, value. */
   #added: string[];
 
   /** @param fields flat names and values, taken over, not copied */
-  constructor(fields: string[] = [], text = '', marks: number[] = [], plain = true) {
+  constructor(fields: string[] = [], text = '', marks: number[] = [], lengths = 0, plain = true) {
     this.#added = fields;
     this.#text = text;
     this.#marks = marks;
+    this.#lengths = lengths;
     this.#plain = plain;
   }
 
@@ -46,10 +49,11 @@ export class Headers {
    * For codecs: fields as they stand in a head that was checked.
    *
    * @param marks four indices into `text` per field: start and end of name and value
+   * @param lengths `lengthBit` of all names
    * @param plain each line is exactly `name: value` and CRLF
    */
-  static parsed(text: string, marks: number[], plain: boolean): Headers {
-    return new Headers([], text, marks, plain);
+  static parsed(text: string, marks: number[], lengths: number, plain: boolean): Headers {
+    return new Headers([], text, marks, lengths, plain);
   }
 
   /** How many field lines there are. */
@@ -115,6 +119,11 @@ export class Headers {
     return this;
   }
 
+  /** As `append`, for values of Sluice's own that cannot hold what must not be on a line. */
+  push(name: string, value: string): void {
+    this.#added.push(name, value);
+  }
+
   /** Removes every field of that name. */
   delete(name: string): this {
     for (let at = this.#findParsed(name, 0); at >= 0; at = this.#findParsed(name, at + MARKS)) {
@@ -126,13 +135,17 @@ export class Headers {
 
   /** Removes every field whose name is in the set. */
   deleteAll(names: NameSet): void {
+    if ((this.#lengths & names.lengths) !== 0) this.#removeParsed(names);
+    if (this.#added.length > 0) this.filter((name) => !names.has(name));
+  }
+
+  #removeParsed(names: NameSet): void {
     const marks = this.#marks;
     const text = this.#text;
     for (let at = 0; at < marks.length; at += MARKS) {
       const start = marks[at]!;
       if (start !== REMOVED && names.hasPart(text, start, marks[at + 1]!)) marks[at] = REMOVED;
     }
-    if (this.#added.length > 0) this.filter((name) => !names.has(name));
   }
 
   /** Keeps the fields for which `wanted` says yes. */
@@ -152,7 +165,13 @@ export class Headers {
   }
 
   clone(): Headers {
-    return new Headers(this.#added.slice(), this.#text, this.#marks.slice(), this.#plain);
+    return new Headers(
+      this.#added.slice(),
+      this.#text,
+      this.#marks.slice(),
+      this.#lengths,
+      this.#plain,
+    );
   }
 
   *[Symbol.iterator](): IterableIterator<[name: string, value: string]> {
@@ -216,8 +235,9 @@ export class Headers {
   }
 
   #findParsed(name: string, from: number): number {
-    const marks = this.#marks;
     const { length } = name;
+    if ((this.#lengths & lengthBit(length)) === 0) return -1;
+    const marks = this.#marks;
     for (let at = from; at < marks.length; at += MARKS) {
       const start = marks[at]!;
       if (marks[at + 1]! - start !== length || start === REMOVED) continue;

@@ -5,12 +5,17 @@
  * strings of them: by length first, which settles most questions at once.
  */
 export class NameSet {
-  readonly #byLength: (readonly string[] | undefined)[] = [];
+  /** `lengthBit` of all names. */
+  readonly lengths: number;
+  readonly #byLength: (string[] | undefined)[] = [];
 
   constructor(names: Iterable<string>) {
+    let lengths = 0;
     for (const name of names) {
-      this.#byLength[name.length] = [...(this.#byLength[name.length] ?? []), name];
+      (this.#byLength[name.length] ??= []).push(name);
+      lengths |= lengthBit(name.length);
     }
+    this.lengths = lengths;
   }
 
   has(name: string): boolean {
@@ -24,6 +29,11 @@ export class NameSet {
     for (const name of candidates) if (isNameAt(text, start, name)) return true;
     return false;
   }
+}
+
+/** One of 32 bits for the length of a name; lengths that share one are told apart later. */
+export function lengthBit(length: number): number {
+  return 1 << (length & 31);
 }
 
 /** Field names are ASCII and case-insensitive (RFC 9110 §5.1). */
@@ -44,4 +54,14 @@ export function isNameAt(text: string, start: number, name: string): boolean {
 
 function lowerCase(code: number): number {
   return code >= 0x41 && code <= 0x5a ? code | 0x20 : code;
+}
+
+/** The name with an underscore in place of one or more of its dashes: to many peers the same variable. */
+export function twinsOf(name: string): string[] {
+  const [head = '', ...rest] = name.toLowerCase().split('-');
+  const spellings = rest.reduce(
+    (made, part) => made.flatMap((start) => [`${start}-${part}`, `${start}_${part}`]),
+    [head],
+  );
+  return spellings.slice(1);
 }

@@ -8,6 +8,9 @@
  */
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 
+/** Spellings that the configuration can allow, by the names it has for them. */
+export type PathSpelling = 'encoded_slash' | 'encoded_backslash' | 'encoded_nul' | 'encoded_dots';
+
 /** What is passed on although some peers take it for something else. All off by default. */
 export interface PathAllowances {
   /** `%2F`: data within a segment, such as a key that contains slashes. */
@@ -18,6 +21,15 @@ export interface PathAllowances {
   readonly encodedNul?: boolean;
   /** `%2E` in `.` or `..`: they then count as the dots they stand for. */
   readonly encodedDots?: boolean;
+}
+
+export function pathAllowances(spellings: readonly PathSpelling[]): PathAllowances {
+  return {
+    encodedSlash: spellings.includes('encoded_slash'),
+    encodedBackslash: spellings.includes('encoded_backslash'),
+    encodedNul: spellings.includes('encoded_nul'),
+    encodedDots: spellings.includes('encoded_dots'),
+  };
 }
 
 const NOTHING: PathAllowances = {};
@@ -34,7 +46,7 @@ const QUESTION_MARK = 0x3f;
  *
  * @param target in origin form, `/a?b=c`, or `*`
  * @returns `target` itself if there was nothing to do
- * @throws {ProxyError} `downstream/malformed-message`: the path leaves the root, its
+ * @throws {ProxyError} `downstream/path-not-allowed`: the path leaves the root, its
  *   encoding is broken, or it contains what `allow` does not name
  */
 export function normalizePath(target: string, allow: PathAllowances = NOTHING): string {
@@ -68,7 +80,7 @@ function normalSegment(segment: string, allow: PathAllowances): string {
     return UNRESERVED.test(character) ? character : `%${digits.toUpperCase()}`;
   });
   if (isDots(normal) && allow.encodedDots !== true)
-    throw refused('no encoded dot segment', segment);
+    throw refused('no encoded dot segment', segment, 'encoded_dots');
   // A peer that decodes the slash would then resolve the dots, and leave the path we judged.
   if (normal.split(/%2F|%5C/).some(isDots) && !isDots(normal))
     throw refused('no dot segment beside an encoded slash', segment);
@@ -82,13 +94,16 @@ const UNRESERVED = /^[A-Za-z0-9\-._~]$/;
 function refuseUnlessAllowed(digits: string, allow: PathAllowances): void {
   switch (digits.toUpperCase()) {
     case '2F':
-      if (allow.encodedSlash !== true) throw refused('no encoded slash', `%${digits}`);
+      if (allow.encodedSlash !== true)
+        throw refused('no encoded slash', `%${digits}`, 'encoded_slash');
       return;
     case '5C':
-      if (allow.encodedBackslash !== true) throw refused('no encoded backslash', `%${digits}`);
+      if (allow.encodedBackslash !== true) {
+        throw refused('no encoded backslash', `%${digits}`, 'encoded_backslash');
+      }
       return;
     case '00':
-      if (allow.encodedNul !== true) throw refused('no encoded NUL', `%${digits}`);
+      if (allow.encodedNul !== true) throw refused('no encoded NUL', `%${digits}`, 'encoded_nul');
   }
 }
 
@@ -109,9 +124,10 @@ function isDots(segment: string): boolean {
   return segment === '.' || segment === '..';
 }
 
-function refused(expected: string, seen: string): ProxyError {
+function refused(expected: string, seen: string, option?: PathSpelling): ProxyError {
+  const remedy = option === undefined ? '' : `; allow it with paths: [${option}]`;
   return new ProxyError(
-    'downstream/malformed-message',
-    `path: expected ${expected}, got ${JSON.stringify(seen)}`,
+    'downstream/path-not-allowed',
+    `path: expected ${expected}, got ${JSON.stringify(seen)}${remedy}`,
   );
 }

@@ -1,6 +1,7 @@
 /** Which addresses belong to proxies whose word about a client is believed. */
 import { BlockList, isIP } from 'node:net';
-import type { Trust } from './forwarded.ts';
+
+export type Trust = (address: string) => boolean;
 
 /**
  * @param ranges addresses and CIDR ranges, checked by the configuration

@@ -8,7 +8,7 @@
  * most 4,096 bytes to a pipe (POSIX, PIPE_BUF).
  */
 import { closeSync, openSync, write } from 'node:fs';
-import type { ErrorCode } from '../../shared/errors/catalog.ts';
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 
 export interface AccessEntry {
   /** Milliseconds since 1970. */
@@ -23,7 +23,7 @@ export interface AccessEntry {
   readonly bytesReceived: number;
   readonly durationMs: number;
   readonly upstream: string | undefined;
-  readonly error: ErrorCode | undefined;
+  readonly error: ProxyError | undefined;
   readonly requestId: string;
 }
 
@@ -138,7 +138,7 @@ class BatchedLog implements AccessLog {
 
   #drop(lines: Buffer): void {
     if (this.#dropped === 0) setTimeout(() => this.#reportDropped(), 1_000).unref();
-    this.#dropped += lines.filter((byte) => byte === LF).length;
+    this.#dropped += countLines(lines);
   }
 
   #reportDropped(): void {
@@ -178,8 +178,21 @@ class BatchedLog implements AccessLog {
   }
 }
 
+/** Enough for an operator to see what was wrong, and for no client to fill a disk with. */
+const MAX_DETAIL = 256;
+
+function errorFields({ code, message }: ProxyError): string {
+  return `,"error":"${code}","detail":${quoted(message.slice(code.length + 2, MAX_DETAIL))}`;
+}
+
+function countLines(bytes: Buffer): number {
+  let count = 0;
+  for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) count += 1;
+  return count;
+}
+
 function format(entry: AccessEntry): string {
-  const error = entry.error === undefined ? '' : `,"error":"${entry.error}"`;
+  const error = entry.error === undefined ? '' : errorFields(entry.error);
   const upstream = entry.upstream === undefined ? '' : `,"upstream":${quoted(entry.upstream)}`;
   return (
     `{"time":"${timestamp(entry.time)}","service":${quoted(entry.service)},"client":"${entry.client}",` +

@@ -17,6 +17,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { setForwarded } from '../http/forwarded.ts';
 import { removeHopByHop } from '../http/hop-by-hop.ts';
 import { httpDate } from '../http/date.ts';
+import { normalizePath } from '../http/path.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import type { ResponseReceiver, UpstreamConnection } from '../upstream/http1-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
@@ -54,7 +55,7 @@ class RequestRun implements ResponseReceiver, TransferOwner {
     const { phases } = this.#service;
     try {
       session.ctx = this.#service.newCtx();
-      refuseMethod(session.request.method);
+      this.#checkRequest();
       if (phases.requestFilter === undefined) return this.#choosePeer();
       const outcome = phases.requestFilter(session);
       if (isPending(outcome)) return this.#later(outcome, (decided) => this.#filtered(decided));
@@ -62,6 +63,14 @@ class RequestRun implements ResponseReceiver, TransferOwner {
     } catch (thrown) {
       this.#fail(thrown);
     }
+  }
+
+  #checkRequest(): void {
+    const { request } = this.#session;
+    if (this.#exchange.refusal !== undefined) throw this.#exchange.refusal;
+    refuseMethod(request.method);
+    // From here on there is one spelling of the path: for routes, for phases, and for the peer.
+    request.target = normalizePath(request.target, this.#service.paths);
   }
 
   #filtered(outcome: RequestOutcome): void {
@@ -83,11 +92,12 @@ class RequestRun implements ResponseReceiver, TransferOwner {
   #prepare(peer: HttpPeer): void {
     const session = this.#session;
     session.peer = peer;
-    const request = { ...session.request, headers: session.request.headers.clone() };
+    const { method, target, version, authority, headers } = session.request;
+    const request = { method, target, version, authority, headers: headers.clone() };
     removeHopByHop(request.headers);
-    setForwarded(request.headers, this.#exchange, this.#service.trusts);
+    setForwarded(request.headers, this.#exchange, this.#service.forwarding);
     // A client of HTTP/1.0 may leave it out; a request of HTTP/1.1 may not (RFC 9112 §3.2).
-    if (session.request.authority === '') request.headers.set('Host', peer.address);
+    if (authority === '') request.headers.set('Host', peer.address);
     const { phases } = this.#service;
     if (phases.upstreamRequestFilter === undefined) return this.#connect(request);
     const filtered = phases.upstreamRequestFilter(session, request);

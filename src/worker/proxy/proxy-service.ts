@@ -3,7 +3,8 @@ import type { Log } from '../../shared/log/log.ts';
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder, ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import type { ClientAddress, Exchange } from '../http/exchange.ts';
-import type { Trust } from '../http/forwarded.ts';
+import type { ForwardedOptions } from '../http/forwarded.ts';
+import type { PathAllowances } from '../http/path.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { Connector } from '../upstream/connector.ts';
 import { asProxyError, nextRequestId, Session } from './session.ts';
@@ -18,8 +19,9 @@ export interface ProxyServiceParts {
   readonly log: Log;
   /** Attempts in all, the first one included. */
   readonly maxAttempts: number;
-  /** Whose `X-Forwarded-*` fields are believed; nobody's if absent. */
-  readonly trusts: Trust | undefined;
+  /** What peers are told about clients, and whose word about them is believed. */
+  readonly forwarding: ForwardedOptions;
+  readonly paths: PathAllowances;
 }
 
 export class ProxyService {
@@ -28,7 +30,8 @@ export class ProxyService {
   readonly connector: Connector;
   readonly recorder: Recorder;
   readonly maxAttempts: number;
-  readonly trusts: Trust | undefined;
+  readonly forwarding: ForwardedOptions;
+  readonly paths: PathAllowances;
   readonly #newCtx: (() => unknown) | undefined;
   readonly #figures: ServiceRecorder;
   readonly #accessLog: AccessLog;
@@ -40,7 +43,8 @@ export class ProxyService {
     this.connector = parts.connector;
     this.recorder = parts.recorder;
     this.maxAttempts = parts.maxAttempts;
-    this.trusts = parts.trusts;
+    this.forwarding = parts.forwarding;
+    this.paths = parts.paths;
     this.#newCtx = parts.proxy.newCtx?.bind(parts.proxy);
     this.#figures = parts.recorder.service(parts.name);
     this.#accessLog = parts.accessLog;
@@ -49,7 +53,12 @@ export class ProxyService {
 
   openSession(exchange: Exchange): Session {
     this.#figures.requestStarted();
-    return new Session(exchange, { service: this.name, figures: this.#figures, log: this.#log });
+    return new Session(exchange, {
+      service: this.name,
+      figures: this.#figures,
+      log: this.#log,
+      trusts: this.forwarding.trusts,
+    });
   }
 
   newCtx(): unknown {
@@ -79,7 +88,7 @@ export class ProxyService {
       bytesReceived: 0,
       durationMs: 0,
       upstream: undefined,
-      error: error.code,
+      error,
       requestId,
     });
   }
@@ -102,7 +111,7 @@ export class ProxyService {
     this.#accessLog.write({
       time: Date.now(),
       service: this.name,
-      client: session.client.address,
+      client: session.clientIp,
       method: session.request.method,
       target: session.request.target,
       version: session.request.version,
@@ -111,7 +120,7 @@ export class ProxyService {
       bytesReceived: session.bytesReceived,
       durationMs,
       upstream: session.peer?.address,
-      error: error?.code,
+      error,
       requestId: session.requestId,
     });
   }

@@ -2,8 +2,10 @@
 import type { Log } from '../../shared/log/log.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
+import { clientAddress } from '../http/client-address.ts';
 import type { ClientAddress, Exchange } from '../http/exchange.ts';
 import type { RequestHead } from '../http/message.ts';
+import type { Trust } from '../http/trust.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import { Answer, statusText, type AnswerInit } from './answer.ts';
 
@@ -11,6 +13,7 @@ export interface SessionParts {
   readonly service: string;
   readonly figures: ServiceRecorder;
   readonly log: Log;
+  readonly trusts: Trust | undefined;
 }
 
 export class Session<Ctx = unknown> {
@@ -32,14 +35,17 @@ export class Session<Ctx = unknown> {
   readonly figures: ServiceRecorder;
   readonly #exchange: Exchange;
   readonly #log: Log;
+  readonly #trusts: Trust | undefined;
+  #clientIp: string | undefined;
   #childLog: Log | undefined;
   #requestId: string | undefined;
 
-  constructor(exchange: Exchange, { service, figures, log }: SessionParts) {
+  constructor(exchange: Exchange, { service, figures, log, trusts }: SessionParts) {
     this.#exchange = exchange;
     this.service = service;
     this.figures = figures;
     this.#log = log;
+    this.#trusts = trusts;
     this.startedAt = performance.now();
     this.request = exchange.request;
   }
@@ -47,6 +53,19 @@ export class Session<Ctx = unknown> {
   /** Whose connection it is. Behind another proxy that is the other proxy. */
   get client(): ClientAddress {
     return this.#exchange.client;
+  }
+
+  /**
+   * Address of the client itself: behind trusted proxies, the one they vouch for
+   * in `X-Forwarded-For`, read from the right.
+   */
+  get clientIp(): string {
+    this.#clientIp ??= clientAddress(
+      this.request.headers,
+      this.#exchange.client.address,
+      this.#trusts,
+    );
+    return this.#clientIp;
   }
 
   get scheme(): 'http' | 'https' {

@@ -152,7 +152,8 @@ export class Transport {
   }
 }
 
-const NOBODY: TransportOwner = {
+/** Owns what nobody wants. */
+export const NOBODY: TransportOwner = {
   onBytes() {},
   onEnd() {},
   onWritable() {},

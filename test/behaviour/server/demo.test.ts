@@ -7,6 +7,8 @@ import { closedPort, eventually, launch, type Running } from '../../support/inde
 
 const program = fileURLToPath(new URL('../../../ops/demo/main.ts', import.meta.url));
 
+const loadProgram = fileURLToPath(new URL('../../../bench/load/demo.ts', import.meta.url));
+
 interface Demo extends Running {
   /** The commands it printed, by the comment above them. */
   readonly lines: ReadonlyMap<string, readonly string[]>;
@@ -67,6 +69,26 @@ describe('the demo', () => {
     assert.ok(refused >= 1 && refused <= 5, `${refused} were refused`);
     assert.equal(codes.filter((code) => code === '200').length, 25 - refused);
     assert.match(await demo.paste('may come back'), /^retry-after: 1\r$/im);
+  });
+
+  test('stands the load that the printed line puts on it, and the figures are printed', async (t) => {
+    const demo = await startDemo(t);
+    const line = demo.lines.get([...demo.lines.keys()].find((key) => key.startsWith('load'))!)![0]!;
+    const url = /^npm run load -- --url (\S+)$/.exec(line)![1]!;
+    const load = async (...args: string[]) =>
+      launch(t, ['--url', url, '--duration', '1', ...args], { program: loadProgram }).ended;
+
+    const gentle = await load();
+    assert.equal(gentle.code, 0, gentle.stdout + gentle.stderr);
+    for (const figure of ['throughput', 'p99.9', 'errors      0', 'non-2xx     0']) {
+      assert.ok(gentle.stdout.includes(figure), figure);
+    }
+
+    const hard = await load('--rate', '0');
+    assert.equal(hard.code, 1);
+    assert.match(hard.stderr, /answers were 429; --allow-status 429/);
+    assert.equal((await load('--rate', '0', '--allow-status', '429')).code, 0);
+    assert.equal((await load('--rate', 'x')).code, 1);
   });
 
   test('goes on when an origin dies, and uses it again when it is back', async (t) => {

@@ -5,6 +5,7 @@
  * proxies in a row, and each such difference is a way to smuggle a request.
  */
 import { Headers } from '../../http/headers.ts';
+import { lengthBit } from '../../http/name-set.ts';
 import { Malformed } from '../malformed.ts';
 import { COLON, CR, HT, isFieldValue, isToken, LF, shown, SP } from './bytes.ts';
 
@@ -16,6 +17,7 @@ export class FieldSectionReader {
   #marks: number[] = [];
   #base = 0;
   #plain = true;
+  #lengths = 0;
   readonly #maxCount: number;
 
   constructor(maxCount: number) {
@@ -33,6 +35,7 @@ export class FieldSectionReader {
     this.#marks = [];
     this.#base = base;
     this.#plain = true;
+    this.#lengths = 0;
     let count = 0;
     let at = from;
     while (at < end) {
@@ -58,7 +61,7 @@ export class FieldSectionReader {
 
   /** @param text Latin-1, from `base` to the end of the section */
   headers(text: string): Headers {
-    return Headers.parsed(text, this.#marks, this.#plain);
+    return Headers.parsed(text, this.#marks, this.#lengths, this.#plain);
   }
 
   #readField(bytes: Buffer, from: number, end: number): number {
@@ -78,6 +81,7 @@ export class FieldSectionReader {
     let stop = at;
     while (stop > start && (bytes[stop - 1] === SP || bytes[stop - 1] === HT)) stop -= 1;
     if (start !== colon + 2 || bytes[colon + 1] !== SP || stop !== at) this.#plain = false;
+    this.#lengths |= lengthBit(colon - from);
     const base = this.#base;
     this.#marks.push(from - base, colon - base, start - base, stop - base);
     return at + 2;

@@ -94,6 +94,10 @@ const MAX_CONNECTION_OPTIONS = 32;
 export function connectionWishes(headers: Headers, version: HttpVersion): ConnectionWishes {
   const first = headers.get('connection');
   if (first === undefined) return version === '1.1' ? PERSISTENT : CLOSING;
+  if (!headers.repeats('connection')) {
+    if (first === 'keep-alive') return PERSISTENT;
+    if (first === 'close') return CLOSING;
+  }
   const options = headers
     .getAll('connection')
     .flatMap((value) => value.split(',', MAX_CONNECTION_OPTIONS + 1))

@@ -207,5 +207,6 @@ function newSession(headers: Readonly<Record<string, string>> = {}): Session {
     service: 'edge',
     figures: figures as never,
     log: {} as never,
+    trusts: undefined,
   });
 }

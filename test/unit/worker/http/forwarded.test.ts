@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Exchange } from '../../../../src/worker/http/exchange.ts';
+import { clientAddress } from '../../../../src/worker/http/client-address.ts';
 import { setForwarded } from '../../../../src/worker/http/forwarded.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
 import { trustFrom } from '../../../../src/worker/http/trust.ts';
@@ -73,7 +74,7 @@ describe('setForwarded', () => {
   for (const { name, client, authority = 'a.test', sent, told } of cases) {
     test(name, () => {
       const headers = Headers.from(sent);
-      setForwarded(headers, exchangeOf(client, authority), trustFrom(['10.0.0.0/8']));
+      setForwarded(headers, exchangeOf(client, authority), { trusts: trustFrom(['10.0.0.0/8']) });
       assert.deepEqual(byLowerName(headers), told);
       assert.equal(headers.size, Object.keys(told).length, 'no field twice');
     });
@@ -81,15 +82,93 @@ describe('setForwarded', () => {
 
   test('trusts nobody if no ranges are given', () => {
     const headers = Headers.from(forged);
-    setForwarded(headers, exchangeOf('10.0.0.1', 'a.test'), trustFrom([]));
+    setForwarded(headers, exchangeOf('10.0.0.1', 'a.test'), { trusts: trustFrom([]) });
     assert.equal(headers.get('x-forwarded-for'), '10.0.0.1');
   });
 
   test('joins the chain that a trusted proxy sent in several fields', () => {
     const headers = new Headers(['X-Forwarded-For', '1.1.1.1', 'x-forwarded-for', '2.2.2.2, ::1']);
-    setForwarded(headers, exchangeOf('10.0.0.1', 'a.test'), trustFrom(['10.0.0.1']));
+    setForwarded(headers, exchangeOf('10.0.0.1', 'a.test'), { trusts: trustFrom(['10.0.0.1']) });
     assert.deepEqual(headers.getAll('x-forwarded-for'), ['1.1.1.1, 2.2.2.2, ::1, 10.0.0.1']);
   });
+});
+
+describe('what is said besides', () => {
+  const told = (sent: Record<string, string>, client: string, options: object) => {
+    const headers = Headers.from(sent);
+    setForwarded(headers, exchangeOf(client, 'a.test'), options);
+    return headers;
+  };
+
+  test('Via names us, behind those who came before', () => {
+    assert.equal(told({}, '192.0.2.1', { via: 'sluice' }).get('via'), '1.1 sluice');
+    assert.equal(
+      told({ Via: '1.0 fred' }, '192.0.2.1', { via: 'sluice' }).get('via'),
+      '1.0 fred, 1.1 sluice',
+    );
+    assert.equal(told({ Via: '1.0 fred' }, '192.0.2.1', {}).get('via'), '1.0 fred');
+  });
+
+  test('Forwarded says it in the words of RFC 7239', () => {
+    const trusts = trustFrom(['10.0.0.1']);
+    assert.equal(
+      told({ forwarded: 'for=6.6.6.6' }, '192.0.2.1', { forwarded: true, trusts }).get('forwarded'),
+      'for=192.0.2.1;proto=http;host="a.test"',
+    );
+    assert.equal(
+      told({ forwarded: 'for=6.6.6.6' }, '10.0.0.1', { forwarded: true, trusts }).get('forwarded'),
+      'for=6.6.6.6, for=10.0.0.1;proto=http;host="a.test"',
+    );
+    assert.equal(
+      told({}, '2001:db8::1', { forwarded: true }).get('forwarded'),
+      'for="[2001:db8::1]";proto=http;host="a.test"',
+    );
+  });
+
+  const neverPassedOn = [
+    'Proxy',
+    'X_Forwarded_For',
+    'x-forwarded_for',
+    'X_FORWARDED-PROTO',
+    'X_Forwarded_Host',
+  ];
+  for (const name of neverPassedOn) {
+    test(`${name} is passed on from nobody`, () => {
+      for (const client of ['192.0.2.1', '10.0.0.1']) {
+        const trusts = trustFrom(['10.0.0.1']);
+        assert.equal(told({ [name]: 'x' }, client, { trusts }).get(name), undefined);
+      }
+    });
+  }
+});
+
+describe('the address of a client behind proxies', () => {
+  const trusts = trustFrom(['10.0.0.0/8', '::1']);
+  const chains = [
+    { connected: '192.0.2.1', chain: ['6.6.6.6'], is: '192.0.2.1' },
+    { connected: '10.0.0.1', chain: [], is: '10.0.0.1' },
+    { connected: '10.0.0.1', chain: ['203.0.113.9'], is: '203.0.113.9' },
+    { connected: '10.0.0.1', chain: ['6.6.6.6, 203.0.113.9, 10.0.0.2'], is: '203.0.113.9' },
+    { connected: '10.0.0.1', chain: ['6.6.6.6', '203.0.113.9', '10.0.0.2'], is: '203.0.113.9' },
+    { connected: '10.0.0.1', chain: ['10.0.0.3, 10.0.0.2'], is: '10.0.0.3' },
+    { connected: '10.0.0.1', chain: ['6.6.6.6, rubbish, 10.0.0.2'], is: '10.0.0.2' },
+    { connected: '10.0.0.1', chain: ['unknown'], is: '10.0.0.1' },
+    { connected: '10.0.0.1', chain: ['203.0.113.9:4711'], is: '203.0.113.9' },
+    { connected: '::1', chain: ['[2001:db8::1]:4711'], is: '2001:db8::1' },
+    { connected: '::1', chain: ['2001:db8::1'], is: '2001:db8::1' },
+    {
+      connected: '10.0.0.1',
+      chain: [`6.6.6.6, ${Array(100).fill('10.0.0.2').join(', ')}`],
+      is: '10.0.0.2',
+    },
+  ];
+  for (const { connected, chain, is } of chains) {
+    test(`${connected} with ${JSON.stringify(chain).slice(0, 60)} is ${is}`, () => {
+      const headers = new Headers(chain.flatMap((value) => ['X-Forwarded-For', value]));
+      assert.equal(clientAddress(headers, connected, trusts), is);
+      assert.equal(clientAddress(headers, connected, undefined), connected);
+    });
+  }
 });
 
 describe('trustFrom', () => {

@@ -83,7 +83,7 @@ describe('normalizePath', () => {
 
   for (const { target, says } of refused) {
     test(`refuses ${target}`, () => {
-      const expected = { code: 'downstream/malformed-message', message: says };
+      const expected = { code: 'downstream/path-not-allowed', message: says };
       assert.throws(() => normalizePath(target), expected);
     });
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fs, { readFileSync, renameSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { describe, test, type TestContext } from 'node:test';
+import { ProxyError } from '../../../../src/shared/errors/proxy-error.ts';
 import {
   openAccessLog,
   type AccessEntry,
@@ -41,11 +42,13 @@ describe('a line of the access log', () => {
 
   test('names the error, and no upstream if none was asked', async (t) => {
     const { path, log } = fileLog(t);
-    log.write({ ...ENTRY, status: 503, upstream: undefined, error: 'upstream/none-healthy' });
+    const error = new ProxyError('upstream/none-healthy', `all "2" are ill${'!'.repeat(1_000)}`);
+    log.write({ ...ENTRY, status: 503, upstream: undefined, error });
     await log.close();
 
     const [line] = linesOf(path);
     assert.equal(line!['error'], 'upstream/none-healthy');
+    assert.match(String(line!['detail']), /^all "2" are ill!{200,256}$/);
     assert.ok(!('upstream' in line!));
   });
 

@@ -1,0 +1,67 @@
+/**
+ * Who may connect: so many connections in all, and so many per client. A client
+ * is an IPv4 address, or the /64 that an IPv6 address is from, since whoever has
+ * one address of it usually has them all.
+ */
+import { isIPv6 } from 'node:net';
+import type { Trust } from '../http/trust.ts';
+
+export interface AdmissionLimits {
+  readonly maxConnections: number;
+  readonly maxConnectionsPerClient: number;
+}
+
+export type Refusal = 'full' | 'per-client';
+
+export class Admission {
+  readonly #limits: AdmissionLimits;
+  readonly #trusts: Trust | undefined;
+  /** One entry per client that is connected, so never more than connections. */
+  readonly #perClient = new Map<string, number>();
+  #total = 0;
+
+  constructor(limits: AdmissionLimits, trusts: Trust | undefined) {
+    this.#limits = limits;
+    this.#trusts = trusts;
+  }
+
+  /** Somebody must make room before the next connection can be had. */
+  get isFull(): boolean {
+    return this.#total >= this.#limits.maxConnections;
+  }
+
+  /** @returns why not; `undefined`: counted, until `leave` */
+  enter(address: string): Refusal | undefined {
+    if (this.isFull) return 'full';
+    const client = clientOf(address);
+    const count = this.#perClient.get(client) ?? 0;
+    // A trusted proxy stands for many clients; asked last, because it costs the most.
+    if (count >= this.#limits.maxConnectionsPerClient && this.#trusts?.(address) !== true) {
+      return 'per-client';
+    }
+    this.#perClient.set(client, count + 1);
+    this.#total += 1;
+    return undefined;
+  }
+
+  leave(address: string): void {
+    const client = clientOf(address);
+    const count = this.#perClient.get(client) ?? 0;
+    if (count <= 1) this.#perClient.delete(client);
+    else this.#perClient.set(client, count - 1);
+    this.#total -= 1;
+  }
+}
+
+/** @param address numeric, as the system writes it: lower case, no leading zeros, `::` for the longest run */
+export function clientOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const mapped = /^::ffff:([\d.]+)$/.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  const [head = '', tail] = address.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
+  const groups = [...before, ...Array.from({ length: zeros }, () => '0'), ...after];
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
