@@ -190,6 +190,7 @@ function downstreamOptions(
       requestHeadMs: timeouts.request_head,
       requestBodyMs: timeouts.request_body,
       responseWriteMs: timeouts.response_write,
+      tunnelIdleMs: timeouts.tunnel_idle,
       keepAliveMs: timeouts.keep_alive,
     },
     limits: {

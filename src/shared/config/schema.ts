@@ -165,6 +165,11 @@ export const connectionSchema = z.object({
       response_write: duration({ min: '1s', max: '1h' })
         .default(30_000)
         .describe('For the client to take what was written; then it is cut.'),
+      tunnel_idle: duration({ min: '1s', max: '7d' })
+        .default(3_600_000)
+        .describe(
+          'How long a WebSocket, or another connection after a 101, may stand without a byte in either direction.',
+        ),
       keep_alive: duration({ min: '1s', max: '1h' })
         .default(60_000)
         .describe('Between two requests of a connection.'),

@@ -108,6 +108,14 @@ export const catalog = {
     remedy:
       'A slow or dead client; see `timeouts.request_head` and `timeouts.request_body` of the service.',
   },
+  'downstream/tunnel-idle': {
+    side: 'downstream',
+    status: 0,
+    retry: 'never',
+    means: 'Nothing went through an upgraded connection for `tunnel_idle`.',
+    remedy:
+      'Let the application send pings; raise `timeouts.tunnel_idle` of the service if silence is normal.',
+  },
   'downstream/write-timeout': {
     side: 'downstream',
     status: 0,

@@ -11,6 +11,7 @@
  *   Discarding  → Head        the rest was short enough
  *   any         → Lingering   the connection closes: what still arrives is thrown away,
  *                             or the reset it would cause could destroy our answer
+ *   Answering   → Body        the answer was a 101: from then on a tunnel
  *   any         → Closed
  *
  * Only one request is given to the proxy at a time. A client that pipelines
@@ -68,6 +69,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   #headStarted = false;
   #writeBlocked = false;
   #requests = 0;
+  #tunnel = false;
+  #halfClosed = false;
   readonly #bodyPace: Pace;
   readonly #answerPace: Pace;
   /** Set while an answer is complete but not yet taken by the client. */
@@ -144,6 +147,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       case Reading.Lingering:
         return this.#transport.destroy();
       case Reading.Body:
+        if (this.#tunnel) return this.#tunnelInputEnded();
         return this.#bodyFailed(
           'downstream/closed',
           'the client closed in the middle of its request body',
@@ -152,6 +156,15 @@ export class Http1Connection implements TransportOwner, Expiring {
       case Reading.Closed:
         return; // a client may close its half and still wait for the answer
     }
+  }
+
+  #tunnelInputEnded(): void {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    this.#decoder.endOfInput();
+    this.deadlineAt = this.#tunnelDeadline();
+    receiver?.onEnd(undefined);
+    this.#endTunnelIfDone();
   }
 
   onWritable(): void {
@@ -190,7 +203,7 @@ export class Http1Connection implements TransportOwner, Expiring {
           new ProxyError('downstream/request-timeout', 'the head was not complete in time'),
         );
       case Reading.Body:
-        return this.#bodyTimedOut();
+        return this.#tunnel ? this.#tunnelTimedOut() : this.#bodyTimedOut();
       case Reading.Answering:
         return;
       case Reading.Discarding:
@@ -214,6 +227,16 @@ export class Http1Connection implements TransportOwner, Expiring {
         );
     this.#exchange?.connectionClosed(error);
     this.#transport.reset();
+  }
+
+  #tunnelTimedOut(): void {
+    this.#exchange?.connectionClosed(
+      new ProxyError(
+        'downstream/tunnel-idle',
+        `${this.client.address}: no byte went either way for ${this.#options.timeouts.tunnelIdleMs} ms`,
+      ),
+    );
+    this.#transport.destroy();
   }
 
   #bodyTimedOut(): void {
@@ -317,7 +340,12 @@ export class Http1Connection implements TransportOwner, Expiring {
     return tooLarge(framing.length, maxBodyBytes);
   }
 
+  #tunnelDeadline(): number {
+    return this.#options.deadlines.now + this.#options.timeouts.tunnelIdleMs;
+  }
+
   #bodyDeadline(): number {
+    if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
     if (this.#receiver === undefined) return NEVER;
     return this.#bodyPace.wait(this.#options.deadlines.now, this.#exchange?.bytesReceived ?? 0);
@@ -343,7 +371,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (exchange !== undefined) {
       exchange.bytesReceived += end - from;
       const { maxBodyBytes } = this.#options.limits;
-      if (exchange.bytesReceived > maxBodyBytes) throw new TooLarge(maxBodyBytes);
+      if (exchange.bytesReceived > maxBodyBytes && !this.#tunnel) throw new TooLarge(maxBodyBytes);
     }
     this.#receiver?.onData(bytes, from, end);
   }
@@ -443,6 +471,35 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#transport.resume();
       this.#consume(held, 0, held.length);
     }
+  }
+
+  // ── tunnels ───────────────────────────────────────────────────────────────
+
+  /** From now on bytes mean nothing to us. */
+  beginTunnel(): void {
+    this.#tunnel = true;
+    this.#halfClosed = false;
+    this.#reading = Reading.Body;
+    this.#decoder.reset({ kind: 'until-close' });
+  }
+
+  /** Something went to the client: the tunnel is in use. */
+  tunnelMoved(): void {
+    this.deadlineAt = this.#bodyDeadline();
+  }
+
+  /** The peer has said all it will; the client may go on. */
+  halfClose(): void {
+    this.#halfClosed = true;
+    this.#transport.end();
+    this.#endTunnelIfDone();
+  }
+
+  #endTunnelIfDone(): void {
+    if (!this.#halfClosed || !this.#decoder.done) return;
+    this.#exchange?.tunnelEnded();
+    this.#exchange = undefined;
+    this.#close();
   }
 
   // ── the end ───────────────────────────────────────────────────────────────

@@ -17,6 +17,7 @@ import type { Http1Connection } from './http1-connection.ts';
 export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
   readonly refusal: ProxyError | undefined;
+  readonly upgrade: string | undefined;
   readonly scheme = 'http';
   readonly length: number | undefined;
   /** The client waits for a 100 before it sends its body. */
@@ -37,6 +38,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   /** Text that was not yet given to the kernel: the head, small body pieces, chunk framing. */
   #unsent = '';
   #finished = false;
+  #tunnel = false;
 
   constructor(
     connection: Http1Connection,
@@ -52,6 +54,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.#keepAlive = parsed.keepAlive && parsed.head.method !== 'CONNECT';
     this.expectsContinue = parsed.expectsContinue;
     this.#hasBody = parsed.framing.kind !== 'none';
+    // An upgrade with a body would have to wait for the end of it; nobody does that.
+    this.upgrade = this.#hasBody ? undefined : parsed.upgrade;
     this.length = parsed.framing.kind === 'length' ? parsed.framing.length : undefined;
   }
 
@@ -90,11 +94,17 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   }
 
   sendHead(head: ResponseHead, body: 'none'): undefined;
-  sendHead(head: ResponseHead, body: number | 'unknown'): OutgoingBody;
+  sendHead(head: ResponseHead, body: number | 'unknown' | 'tunnel'): OutgoingBody;
   sendHead(head: ResponseHead, body: AnswerBody): OutgoingBody | undefined {
     if (this.headSent) throw new Error('a final response head was sent already');
     this.headSent = true;
     if (this.#finished) return body === 'none' ? undefined : IGNORED;
+    if (body === 'tunnel') {
+      this.#tunnel = true;
+      this.#keepAlive = false;
+      this.#unsent = responseHeadText(head, '');
+      return this;
+    }
     const framing = this.#frame(head, body);
     if (!this.#connection.mayKeepAlive()) this.#keepAlive = false;
     this.#unsent = responseHeadText(head, framing + this.#connectionField());
@@ -105,7 +115,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   }
 
   /** Makes the framing fields agree with the body that will follow (RFC 9112 §6). */
-  #frame(head: ResponseHead, body: AnswerBody): string {
+  #frame(head: ResponseHead, body: Exclude<AnswerBody, 'tunnel'>): string {
     if (body === 'none') {
       if (head.status < 200 || head.status === 204) head.headers.delete('content-length');
       return '';
@@ -136,6 +146,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   write(bytes: Buffer, from: number, end: number): boolean {
     const length = end - from;
     if (this.#finished || length === 0) return true;
+    if (this.#tunnel) this.#connection.tunnelMoved();
     this.#countAgainstPromise(length);
     this.bytesSent += length;
     if (this.#chunked) this.#unsent += chunkHead(length);
@@ -172,8 +183,17 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     if (!this.#transport.writeText(text)) this.#connection.writeWasBlocked();
   }
 
+  startTunnel(): IncomingBody {
+    this.#connection.beginTunnel();
+    return this;
+  }
+
   end(trailers: Headers | undefined): void {
     if (this.#finished) return;
+    if (this.#tunnel) {
+      this.flush();
+      return this.#connection.halfClose();
+    }
     if (this.#owed !== undefined && this.#owed > 0) return this.abort();
     if (this.#chunked) this.#unsent += lastChunk(trailers);
     this.#finish();
@@ -192,6 +212,12 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.onAborted = undefined;
     // A reset, not a FIN: a body that ends with the connection would look complete after a FIN.
     this.#transport.reset();
+  }
+
+  /** From the connection: both directions of the tunnel have ended. */
+  tunnelEnded(): void {
+    this.#finished = true;
+    this.onAborted = undefined;
   }
 
   /** From the connection: the client is gone, or as good as gone. */

@@ -12,6 +12,8 @@ export interface DownstreamTimeouts {
   readonly requestBodyMs: number;
   /** For the client to take what was written. */
   readonly responseWriteMs: number;
+  /** Without a byte in either direction after a 101. */
+  readonly tunnelIdleMs: number;
   /** Between two requests. */
   readonly keepAliveMs: number;
 }

@@ -12,8 +12,11 @@ export interface ClientAddress {
   readonly port: number;
 }
 
-/** What follows a response head: no body at all, so many bytes, or a body of unknown length. */
-export type AnswerBody = 'none' | number | 'unknown';
+/**
+ * What follows a response head: no body at all, so many bytes, a body of unknown
+ * length, or whatever the protocol is that a 101 has changed to.
+ */
+export type AnswerBody = 'none' | number | 'unknown' | 'tunnel';
 
 export interface Exchange {
   readonly request: RequestHead;
@@ -21,6 +24,8 @@ export interface Exchange {
   readonly refusal: ProxyError | undefined;
   /** `undefined`: the request has no body. */
   readonly requestBody: IncomingBody | undefined;
+  /** The protocol that the client asks to change to, such as `websocket`. */
+  readonly upgrade: string | undefined;
   readonly client: ClientAddress;
   readonly scheme: 'http' | 'https';
   /** The final head is out: from here on, failing can only mean cutting. */
@@ -41,8 +46,10 @@ export interface Exchange {
    * `body` is `'none'`, the body follows through the returned writer.
    */
   sendHead(head: ResponseHead, body: 'none'): undefined;
-  sendHead(head: ResponseHead, body: number | 'unknown'): OutgoingBody;
+  sendHead(head: ResponseHead, body: number | 'unknown' | 'tunnel'): OutgoingBody;
   sendHead(head: ResponseHead, body: AnswerBody): OutgoingBody | undefined;
+  /** After a 101: everything that the client sends from now on. */
+  startTunnel(): IncomingBody;
   /** Gives up: closes without completing the answer. */
   abort(): void;
 }

@@ -12,7 +12,7 @@
  * microtasks between them, cost 2 µs of the 15 that a request takes.
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
-import type { IncomingBody } from '../http/body.ts';
+import type { IncomingBody, OutgoingBody } from '../http/body.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { setForwarded } from '../http/forwarded.ts';
 import { removeHopByHop } from '../http/hop-by-hop.ts';
@@ -41,6 +41,8 @@ class RequestRun implements ResponseReceiver, TransferOwner {
   #body: IncomingBody | undefined;
   #connection: UpstreamConnection | undefined;
   #upload: Transfer | undefined;
+  #tunnel: (IncomingBody & OutgoingBody) | undefined;
+  #download: Transfer | undefined;
   #ended = false;
 
   constructor(exchange: Exchange, service: ProxyService) {
@@ -106,6 +108,12 @@ class RequestRun implements ResponseReceiver, TransferOwner {
   }
 
   #connect(request: RequestHead): void {
+    const { upgrade } = this.#exchange;
+    // Here and not sooner, so that no phase passes on what the connection would not stand by.
+    if (upgrade !== undefined) {
+      request.headers.set('Connection', 'Upgrade');
+      request.headers.set('Upgrade', upgrade);
+    }
     const { connector } = this.#service;
     const peer = this.#session.peer!;
     const pooled = connector.reuse(peer);
@@ -186,9 +194,10 @@ class RequestRun implements ResponseReceiver, TransferOwner {
   /** From the connection: the final head, whose body has not been started. */
   onResponse(head: ResponseHead, body: IncomingBody | undefined): void {
     // Without a body it is complete, and the connection may carry somebody else's request already.
-    if (body === undefined && this.#upload?.complete !== false) this.#connection = undefined;
+    const isComplete = body === undefined && this.#tunnel === undefined;
+    if (isComplete && this.#upload?.complete !== false) this.#connection = undefined;
     try {
-      removeHopByHop(head.headers);
+      if (this.#tunnel === undefined) removeHopByHop(head.headers);
       // RFC 9110 §6.6.1: whoever passes a response on supplies the date that it lacks.
       if (!head.headers.has('date')) head.headers.append('Date', httpDate());
       const { phases } = this.#service;
@@ -199,6 +208,16 @@ class RequestRun implements ResponseReceiver, TransferOwner {
     } catch (thrown) {
       this.#fail(thrown);
     }
+  }
+
+  /** From the connection: the peer agrees to the change of protocol. */
+  onUpgraded(head: ResponseHead, tunnel: IncomingBody & OutgoingBody): void {
+    const upgrade = head.headers.get('upgrade') ?? '';
+    this.#tunnel = tunnel;
+    removeHopByHop(head.headers);
+    head.headers.push('Connection', 'Upgrade');
+    head.headers.push('Upgrade', upgrade);
+    this.onResponse(head, undefined);
   }
 
   #filterResponse(head: ResponseHead, body: IncomingBody | undefined): void {
@@ -212,6 +231,7 @@ class RequestRun implements ResponseReceiver, TransferOwner {
   #passOn(head: ResponseHead, body: IncomingBody | undefined): void {
     const session = this.#session;
     session.status = head.status;
+    if (this.#tunnel !== undefined) return this.#openTunnel(head, this.#tunnel);
     if (body === undefined) {
       setEmptyBody(head, session.request.method);
       this.#exchange.sendHead(head, 'none');
@@ -221,8 +241,19 @@ class RequestRun implements ResponseReceiver, TransferOwner {
     new Transfer(body, sink, this).start();
   }
 
+  /** Both directions at once, each until its side has said all it will. */
+  #openTunnel(head: ResponseHead, peer: IncomingBody & OutgoingBody): void {
+    const toClient = this.#exchange.sendHead(head, 'tunnel');
+    this.#upload = new Transfer(this.#exchange.startTunnel(), peer, this);
+    this.#download = new Transfer(peer, toClient, this);
+    this.#download.start();
+    this.#upload.start();
+  }
+
   onTransferred(transfer: Transfer): void {
-    if (transfer !== this.#upload) this.#end(undefined);
+    const isTunnel = this.#tunnel !== undefined;
+    if (isTunnel && !(this.#upload?.complete === true && this.#download?.complete === true)) return;
+    if (isTunnel || transfer !== this.#upload) this.#end(undefined);
   }
 
   /** A body broke: the client's on its way up, or the peer's on its way down. */

@@ -32,12 +32,14 @@ type State = (typeof State)[keyof typeof State];
 const MAX_INTERIM_HEADS = 32;
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** Whoever sent a request. Hears of interim answers, and then of exactly one of the other two. */
+/** Whoever sent a request. Hears of interim answers, and then of exactly one of the other three. */
 export interface ResponseReceiver {
   /** A 1xx answer; another one follows. */
   onInterim(head: ResponseHead): void;
   /** The final head; its body, if any, is still to be started. Failures from here on reach the body's receiver. */
   onResponse(head: ResponseHead, body: IncomingBody | undefined): void;
+  /** A 101: what the peer sends from now on is read from `tunnel`, and what goes to it is written there. */
+  onUpgraded(head: ResponseHead, tunnel: IncomingBody & OutgoingBody): void;
   /** There will be no response. */
   onFailed(error: ProxyError): void;
 }
@@ -73,6 +75,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #interimHeads = 0;
   #gotBytes = false;
   #consuming = false;
+  #asksUpgrade = false;
+  #tunnel = false;
   #writeBlocked = false;
   #paused = false;
   /** The peer has finished, but the proxy has not yet taken what it sent. */
@@ -119,6 +123,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
    */
   send(head: RequestHead, body: IncomingBody | undefined, requester: ResponseReceiver): void {
     this.#requester = requester;
+    this.#asksUpgrade = head.headers.has('upgrade');
     this.#state = State.AwaitingHead;
     this.useCount += 1;
     this.#method = head.method;
@@ -172,12 +177,19 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#requestComplete = true;
     if (this.#chunked) this.#unsent += lastChunk(trailers);
     this.flush();
+    if (this.#tunnel) return this.#halfClose();
     if (this.#state === State.Idle) this.#settle(false);
     else this.#armRead();
   }
 
   abort(): void {
     this.close();
+  }
+
+  /** The client has said all it will; the peer may go on. */
+  #halfClose(): void {
+    if (this.#state === State.Idle) this.#transport.destroy();
+    else this.#transport.end();
   }
 
   #blocked(): void {
@@ -287,6 +299,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** @param more bytes follow: the body's, or some that nobody asked for */
   #headArrived(more: boolean): void {
     const parsed = this.#parser.take();
+    if (parsed.head.status === 101) return this.#upgraded(parsed.head);
     if (parsed.head.status < 200) return this.#interim(parsed.head);
     this.#keepAlive = parsed.keepAlive;
     const { framing } = parsed;
@@ -305,12 +318,29 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     requester?.onResponse(parsed.head, this);
   }
 
+  #upgraded(head: ResponseHead): void {
+    if (!this.#asksUpgrade) throw new Malformed('expected no 101, as no upgrade was asked for');
+    if (!head.headers.has('upgrade')) throw new Malformed('expected Upgrade in a 101, got none');
+    const requester = this.#requester;
+    this.#requester = undefined;
+    this.#receiver = undefined;
+    this.#tunnel = true;
+    this.#keepAlive = false;
+    this.#requestComplete = false;
+    this.#chunked = false;
+    this.#decoder.reset({ kind: 'until-close' });
+    this.#state = State.Body;
+    this.length = undefined;
+    // Silence means nothing in a tunnel; its other end watches over it.
+    this.deadlineAt = NEVER;
+    requester?.onUpgraded(head, this);
+  }
+
   #interim(head: ResponseHead): void {
     this.#interimHeads += 1;
     if (this.#interimHeads > MAX_INTERIM_HEADS) {
       throw new Malformed(`expected at most ${MAX_INTERIM_HEADS} interim responses, got more`);
     }
-    if (head.status === 101) throw new Malformed('expected no 101, as no upgrade was asked for');
     this.#requester?.onInterim(head);
   }
 
@@ -329,6 +359,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.deadlineAt = NEVER;
     // What follows a complete response could be taken for the answer to the next request.
     if (more) this.#keepAlive = false;
+    // Half of a tunnel: the other direction closes it.
+    if (this.#tunnel && !this.#requestComplete) return;
     if (!this.#keepAlive) return this.#transport.destroy();
     if (this.#requestComplete) this.#events.onReusable(this);
   }
