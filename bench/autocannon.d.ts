@@ -1,5 +1,7 @@
 /** The part of autocannon that the load scripts use; the package brings no types. */
 declare module 'autocannon' {
+  import type { EventEmitter } from 'node:events';
+
   export interface Options {
     readonly url: string;
     readonly connections: number;
@@ -9,20 +11,14 @@ declare module 'autocannon' {
     readonly headers?: Readonly<Record<string, string>>;
     /** Requests per second, all connections together. */
     readonly overallRate?: number;
+    /** Called for each connection before it is opened. */
+    readonly setupClient?: (client: EventEmitter) => void;
   }
 
   export interface Result {
     readonly requests: { readonly average: number; readonly total: number };
     /** Bytes per second. */
     readonly throughput: { readonly average: number };
-    /** Milliseconds. */
-    readonly latency: {
-      readonly p50: number;
-      readonly p90: number;
-      readonly p99: number;
-      readonly p99_9: number;
-      readonly max: number;
-    };
     /** Timeouts included. */
     readonly errors: number;
     readonly timeouts: number;
@@ -30,5 +26,11 @@ declare module 'autocannon' {
     readonly statusCodeStats?: Readonly<Record<string, { readonly count?: number }>>;
   }
 
-  export default function autocannon(options: Options): Promise<Result>;
+  /** Emits `response` for every answer: client, status, bytes, milliseconds. */
+  export interface Instance extends EventEmitter, PromiseLike<Result> {
+    /** Ends it early; the result is what was measured until then. */
+    stop(): void;
+  }
+
+  export default function autocannon(options: Options): Instance;
 }

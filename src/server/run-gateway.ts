@@ -3,8 +3,13 @@
  * like any other on this framework.
  */
 import { balancersFrom, gateway } from '../worker/filters/gateway.ts';
+import type { PathSpelling } from '../worker/http/path.ts';
 import { Server, type ServerOptions } from './server.ts';
 import { HttpProxyService } from './service.ts';
+
+function pathsOf({ paths = [] }: { readonly paths?: PathSpelling[] | undefined }): PathSpelling[] {
+  return paths;
+}
 
 /** Ends the process; see `Server.run`. */
 export function runGateway(options: ServerOptions = {}): Promise<never> {
@@ -14,7 +19,8 @@ export function runGateway(options: ServerOptions = {}): Promise<never> {
     const service = new HttpProxyService(
       settings.name,
       gateway(settings, balancers, server.clock),
-      settings,
+      // What one route allows must get as far as the routes; the others refuse it there.
+      { ...settings, paths: [...new Set([settings, ...settings.routes].flatMap(pathsOf))] },
     );
     for (const { host, port } of settings.listen) service.addListener(host, port);
     server.addService(service);

@@ -16,6 +16,7 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   MB: 1_000_000,
   MiB: 1_048_576,
   GiB: 1_073_741_824,
+  TiB: 1_099_511_627_776,
 };
 
 interface Range {

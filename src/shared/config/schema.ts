@@ -122,7 +122,7 @@ export const connectionSchema = z.object({
         .max(1_000)
         .default(100)
         .describe('Most header fields of a request; more are a 431.'),
-      max_body: size({ min: '0B', max: '1PiB' })
+      max_body: size({ min: '0B', max: '1024TiB' })
         .default(100 * 1024 * 1024)
         .describe('Longest request body; a longer one is a 413.'),
       min_rate: size({ min: '0B', max: '1MiB' })

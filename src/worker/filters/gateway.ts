@@ -10,6 +10,7 @@ import { random, roundRobin } from '../balance/selection.ts';
 import { RateLimiter } from '../limits/rate-limiter.ts';
 import { Answer } from '../proxy/answer.ts';
 import type { ProxyHttp, RequestOutcome } from '../proxy/proxy-http.ts';
+import { normalizePath, pathAllowances, type PathAllowances } from '../http/path.ts';
 import { Router } from '../router/router.ts';
 import { apiKey } from './api-key.ts';
 import { runRequestFilters, runResponseFilters, runUpstreamRequestFilters } from './compose.ts';
@@ -24,6 +25,7 @@ export interface GatewayContext {
 
 interface Route {
   readonly filters: readonly Filter[];
+  readonly paths: PathAllowances;
   readonly target: { readonly kind: 'upstream'; readonly balancer: LoadBalancer } | RespondTarget;
 }
 
@@ -79,7 +81,7 @@ export function gateway(
   const router = new Router(
     service.routes.map((settings, index) => ({
       match: settings.match,
-      route: routeFrom(settings, `${service.name}/${index}`, balancers, clock),
+      route: routeFrom(service, settings, `${service.name}/${index}`, balancers, clock),
     })),
   );
 
@@ -90,6 +92,8 @@ export function gateway(
       const route = router.find(session.request);
       session.ctx.route = route;
       if (route === undefined) return session.respondError(404);
+      // Again, since another route may allow more than this one.
+      if (session.request.target.includes('%')) normalizePath(session.request.target, route.paths);
       const outcome = runRequestFilters(route.filters, session);
       if (outcome instanceof Promise) return outcome.then((answer) => answer ?? ownAnswer(route));
       return outcome ?? ownAnswer(route);
@@ -124,6 +128,7 @@ function routeOf({ route }: GatewayContext): Route {
 }
 
 function routeFrom(
+  service: ServiceSettings,
   settings: RouteSettings,
   name: string,
   balancers: Balancers,
@@ -139,7 +144,11 @@ function routeFrom(
   if (auth?.api_key !== undefined) filters.push(apiKey(auth.api_key));
   if (up !== undefined) filters.push(requestHeaders(up));
   if (down !== undefined) filters.push(responseHeaders(down));
-  return { filters: inOrder(filters), target: targetFrom(settings, balancers) };
+  return {
+    filters: inOrder(filters),
+    paths: pathAllowances([...service.paths, ...(settings.paths ?? [])]),
+    target: targetFrom(settings, balancers),
+  };
 }
 
 function targetFrom({ upstream, respond }: RouteSettings, balancers: Balancers): Route['target'] {

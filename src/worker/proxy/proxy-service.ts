@@ -113,7 +113,7 @@ export class ProxyService {
       service: this.name,
       client: session.clientIp,
       method: session.request.method,
-      target: session.request.target,
+      target: session.originalTarget,
       version: session.request.version,
       status: session.status,
       bytesSent: session.bytesSent,

@@ -21,6 +21,8 @@ export class Session<Ctx = unknown> {
   ctx!: Ctx;
   /** The request as the client sent it. A change to it changes what the peer gets. */
   readonly request: RequestHead;
+  /** As the client wrote it; `request.target` is its normal form. For logs. */
+  readonly originalTarget: string;
   /** The service that accepted it. */
   readonly service: string;
   /** Milliseconds, on the scale of `performance.now()`. */
@@ -48,6 +50,7 @@ export class Session<Ctx = unknown> {
     this.#trusts = trusts;
     this.startedAt = performance.now();
     this.request = exchange.request;
+    this.originalTarget = exchange.request.target;
   }
 
   /** Whose connection it is. Behind another proxy that is the other proxy. */

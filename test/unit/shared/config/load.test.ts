@@ -70,6 +70,7 @@ describe('a configuration', () => {
         request_head: 10_000,
         request_body: 30_000,
         response_write: 30_000,
+        tunnel_idle: 3_600_000,
         keep_alive: 60_000,
       },
       paths: [],
