@@ -32,6 +32,8 @@ export interface StartOptions {
   /** Instead of the `sluice` command: a program that calls `Server.fromArgs()`. */
   readonly program?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** How imports of `sluice` are resolved. Default: to the sources. */
+  readonly conditions?: readonly string[];
   /** Where the configuration sends the process log; default is stderr. */
   readonly logFile?: string;
 }
@@ -136,12 +138,16 @@ export interface RequestInit {
 export function launch(
   t: TestContext,
   args: readonly string[],
-  { program = BIN, env }: StartOptions = {},
+  { program = BIN, env, conditions = ['sluice-source'] }: StartOptions = {},
 ): Running {
-  const child = spawn(process.execPath, ['--conditions=sluice-source', program, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
-  });
+  const child = spawn(
+    process.execPath,
+    [...conditions.map((name) => `--conditions=${name}`), program, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
+    },
+  );
   const running = new Running(child);
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');

@@ -35,8 +35,10 @@ export function size({ min, max }: Range) {
 }
 
 function withUnit(expected: string, units: Readonly<Record<string, number>>, { min, max }: Range) {
-  const lowest = amountOf(min, units)!;
-  const highest = amountOf(max, units)!;
+  const lowest = amountOf(min, units);
+  const highest = amountOf(max, units);
+  if (lowest === undefined || highest === undefined)
+    throw new TypeError(`expected ${expected} as bounds, got ${min} and ${max}`);
   return z.unknown().transform((given, context): number => {
     const amount = typeof given === 'string' ? amountOf(given, units) : undefined;
     if (amount === undefined)

@@ -185,7 +185,11 @@ export const connectionSchema = z.object({
     .default(false)
     .describe('Sends `Forwarded` (RFC 7239) upstream, besides X-Forwarded-For, -Proto and -Host.'),
   via: z
-    .union([token, z.literal('off')])
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, {
+      error: ({ input }) =>
+        `expected a name of letters, digits, "_", "-" and ".", got ${JSON.stringify(input)}`,
+    })
     .default('sluice')
     .describe('Our name in the `Via` field of requests; `off` adds none.'),
   trusted_proxies: z
@@ -238,15 +242,18 @@ const route = z
       .describe('All conditions must hold; without any, every request matches.'),
     auth: z
       .strictObject({
-        api_key: z.strictObject({
-          header: token.default('x-api-key').describe('Where the key is looked for.'),
-          keys: z
-            .array(z.string().min(1))
-            .min(1)
-            .describe('Keys that are let in. Take them from the environment: `$API_KEY`.'),
-        }),
+        api_key: z
+          .strictObject({
+            header: token.default('x-api-key').describe('Where the key is looked for.'),
+            keys: z
+              .array(z.string().min(1))
+              .min(1)
+              .describe('Keys that are let in. Take them from the environment: `$API_KEY`.'),
+          })
+          .describe('Lets a request pass only with one of some keys in a header; otherwise a 401.'),
       })
-      .optional(),
+      .optional()
+      .describe('Who may pass.'),
     rate_limit: z
       .strictObject({
         key: z
@@ -276,15 +283,19 @@ const route = z
         burst: limit.burst ?? Math.max(1, Math.ceil((limit.rate.count * 1_000) / limit.rate.perMs)),
       }))
       .optional(),
-    request_headers: headerEdits.optional(),
-    response_headers: headerEdits.optional(),
+    request_headers: headerEdits
+      .optional()
+      .describe('Changes to requests on their way to the peer.'),
+    response_headers: headerEdits
+      .optional()
+      .describe('Changes to responses on their way to the client.'),
     paths: paths.optional().describe('As `paths` of the service, for this route only.'),
     upstream: z.string().optional().describe('The upstream that answers.'),
     respond: z
       .strictObject({
-        status: z.int().min(200).max(599),
-        headers: z.record(token, headerValue).optional(),
-        body: z.string().optional(),
+        status: z.int().min(200).max(599).describe('Of the answer.'),
+        headers: z.record(token, headerValue).optional().describe('Of the answer.'),
+        body: z.string().optional().describe('Sent as UTF-8.'),
       })
       .optional()
       .describe('An answer without an upstream.'),
@@ -308,12 +319,14 @@ const service = z.strictObject({
 });
 
 export const settingsSchema = z.object({
-  version: z.literal(1, {
-    error: ({ input }) =>
-      input === undefined
-        ? 'expected "version: 1" at the top of the file'
-        : `expected 1, got ${JSON.stringify(input)}`,
-  }),
+  version: z
+    .literal(1, {
+      error: ({ input }) =>
+        input === undefined
+          ? 'expected "version: 1" at the top of the file'
+          : `expected 1, got ${JSON.stringify(input)}`,
+    })
+    .describe('Of this format; always 1.'),
   threads: z
     .union([z.literal('auto'), z.int().min(1).max(1_024)], {
       error: ({ input }) => `expected "auto" or a whole number, got ${JSON.stringify(input)}`,
@@ -334,11 +347,14 @@ export const settingsSchema = z.object({
     .default(false)
     .refine((on) => !on, {
       error: 'is not available in this version: run in the foreground, under a service manager',
-    }),
-  daemon_wait_for_ready: z.boolean().default(false),
+    })
+    .describe('Kept for daemon mode; `true` is refused.'),
+  daemon_wait_for_ready: z.boolean().default(false).describe('Kept for daemon mode.'),
   user: z.string().min(1).optional().describe('Whom to run as once the sockets are open.'),
   group: z.string().min(1).optional().describe('Default: the user’s primary group.'),
-  working_directory: path.optional(),
+  working_directory: path
+    .optional()
+    .describe('Where relative paths begin. Default: where it was started.'),
   ca_file: path.optional().describe('Kept for TLS to upstreams.'),
   client_bind_to_ipv4: z
     .array(ipv4)
@@ -375,10 +391,17 @@ export const settingsSchema = z.object({
     .default(5)
     .describe('How long workers may then take to end.'),
   log: z
-    .strictObject({ level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info') })
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error'])
+        .default('info')
+        .describe(
+          'Least severe entry that is written. `SLUICE_LOG` in the environment goes first.',
+        ),
+    })
     .prefault({}),
   admin: z
-    .strictObject({ listen: listenAddress })
+    .strictObject({ listen: listenAddress.describe('Address of the pages; loopback, usually.') })
     .optional()
     .describe('Metrics, health and status for operators. Keep it off public addresses.'),
   upstreams: z
@@ -388,10 +411,12 @@ export const settingsSchema = z.object({
       }),
       upstream,
     )
-    .default({}),
+    .default({})
+    .describe('Groups of peers, by name.'),
   services: z
     .array(service)
     .default([])
+    .describe('What listens, and which route each request takes.')
     .transform((list) =>
       list.map((each, index) => ({ ...each, name: each.name ?? `service-${index + 1}` })),
     ),

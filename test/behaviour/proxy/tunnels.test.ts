@@ -40,10 +40,10 @@ describe('an upgrade', () => {
     assert.match(answer, /\r\nSec-WebSocket-Accept: y\r\n/);
     assert.doesNotMatch(answer, /Transfer-Encoding|Content-Length|Connection: close/i);
 
-    client.send('\x00\xffping GET / HTTP/1.1\r\n\r\n');
-    await upstream.receives(/\x00\xffping GET \/ HTTP\/1\.1\r\n\r\n$/);
-    upstream.send('\x81\x00pong\r\n');
-    await client.receives(/\x81\x00pong\r\n$/);
+    client.send('\x82\xffping GET / HTTP/1.1\r\n\r\n');
+    await upstream.receives(/\x82\xffping GET \/ HTTP\/1\.1\r\n\r\n$/);
+    upstream.send('\x81\xfepong\r\n');
+    await client.receives(/\x81\xfepong\r\n$/);
 
     client.socket.end();
     upstream.socket.end();
