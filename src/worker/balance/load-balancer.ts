@@ -49,6 +49,8 @@ export class LoadBalancer {
   readonly healthCheckFrequencyMs: number;
   readonly peers: readonly BalancedPeer[];
   readonly #select: Select;
+  /** Those that take new traffic. */
+  readonly #weighted: readonly BalancedPeer[];
   #table: PeerTable | undefined;
 
   /**
@@ -74,6 +76,7 @@ export class LoadBalancer {
       const peer = new HttpPeer(address, { ...options.peerOptions, upstream: options.name });
       return { peer, weight, row: -1 };
     });
+    this.#weighted = this.peers.filter(({ weight }) => weight > 0);
     balancers.set(this.name, this);
   }
 
@@ -85,8 +88,8 @@ export class LoadBalancer {
 
   /** @throws {ProxyError} `upstream/none-healthy`: no peer may be used */
   select(): HttpPeer {
-    const peer = this.selectWith(() => true);
-    if (peer !== undefined) return peer;
+    const usable = this.#healthy();
+    if (usable.length > 0) return this.#select(usable).peer;
     throw new ProxyError(
       'upstream/none-healthy',
       `none of the ${this.peers.length} peers of ${this.name} may be used`,
@@ -95,10 +98,17 @@ export class LoadBalancer {
 
   /** A healthy peer that `accept` takes; `undefined` if there is none. */
   selectWith(accept: (peer: HttpPeer) => boolean): HttpPeer | undefined {
-    const usable = this.peers.filter(
-      (balanced) => balanced.weight > 0 && this.isHealthy(balanced) && accept(balanced.peer),
-    );
+    const usable = this.#healthy().filter(({ peer }) => accept(peer));
     return usable.length === 0 ? undefined : this.#select(usable).peer;
+  }
+
+  /** Usually all of them: then no list is made. */
+  #healthy(): readonly BalancedPeer[] {
+    const weighted = this.#weighted;
+    for (const balanced of weighted) {
+      if (!this.isHealthy(balanced)) return weighted.filter((each) => this.isHealthy(each));
+    }
+    return weighted;
   }
 
   /** A peer nobody has looked at yet is used: refusing it would make every start an outage. */

@@ -22,6 +22,7 @@ export function roundRobin(): Selection {
   return () => {
     const credit = new WeakMap<Candidate, number>();
     return (candidates) => {
+      if (candidates.length === 1) return candidates[0]!;
       let total = 0;
       let chosen = candidates[0]!;
       let most = Number.NEGATIVE_INFINITY;

@@ -4,7 +4,7 @@
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
-import type { AnswerBody, ClientAddress, Exchange } from '../http/exchange.ts';
+import type { AbortListener, AnswerBody, ClientAddress, Exchange } from '../http/exchange.ts';
 import { httpDate } from '../http/date.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
@@ -26,7 +26,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   bytesSent = 0;
   headSent = false;
   aborted: ProxyError | undefined;
-  onAborted: ((error: ProxyError) => void) | undefined;
+  abortListener: AbortListener | undefined;
   onDrain: (() => void) | undefined;
   readonly #connection: Http1Connection;
   readonly #transport: Transport;
@@ -202,14 +202,14 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   #finish(): void {
     this.flush();
     this.#finished = true;
-    this.onAborted = undefined;
+    this.abortListener = undefined;
     this.#connection.exchangeEnded(this.#keepAlive);
   }
 
   abort(): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.onAborted = undefined;
+    this.abortListener = undefined;
     // A reset, not a FIN: a body that ends with the connection would look complete after a FIN.
     this.#transport.reset();
   }
@@ -217,7 +217,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   /** From the connection: both directions of the tunnel have ended. */
   tunnelEnded(): void {
     this.#finished = true;
-    this.onAborted = undefined;
+    this.abortListener = undefined;
   }
 
   /** From the connection: the client is gone, or as good as gone. */
@@ -225,9 +225,9 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     if (this.#finished) return;
     this.#finished = true;
     this.aborted = error;
-    const { onAborted } = this;
-    this.onAborted = undefined;
-    onAborted?.(error);
+    const { abortListener } = this;
+    this.abortListener = undefined;
+    abortListener?.onAborted(error);
   }
 }
 

@@ -18,6 +18,10 @@ export interface ClientAddress {
  */
 export type AnswerBody = 'none' | number | 'unknown' | 'tunnel';
 
+export interface AbortListener {
+  onAborted(error: ProxyError): void;
+}
+
 export interface Exchange {
   readonly request: RequestHead;
   /** Why the request must not be served, although its head could be read: its body is too long. */
@@ -36,8 +40,8 @@ export interface Exchange {
 
   /** Why nobody waits for the answer any more; `undefined` while somebody does. */
   readonly aborted: ProxyError | undefined;
-  /** Called at most once, if the client leaves before the answer is complete. */
-  onAborted: ((error: ProxyError) => void) | undefined;
+  /** Told at most once, if the client leaves before the answer is complete. */
+  abortListener: AbortListener | undefined;
 
   /** A 1xx answer; the final one is still to come. Ignored for clients that do not know them (HTTP/1.0). */
   sendInterim(head: ResponseHead): void;

@@ -125,7 +125,7 @@ class BatchedLog implements AccessLog {
 
   #queue(): void {
     if (this.#batch === '') return;
-    const bytes = Buffer.from(this.#batch);
+    const bytes = Buffer.from(this.#batch, 'latin1');
     this.#batch = '';
     if (this.#waitingBytes + bytes.length > MAX_WAITING) {
       this.#drop(bytes);
@@ -195,16 +195,16 @@ function format(entry: AccessEntry): string {
   const error = entry.error === undefined ? '' : errorFields(entry.error);
   const upstream = entry.upstream === undefined ? '' : `,"upstream":${quoted(entry.upstream)}`;
   return (
-    `{"time":"${timestamp(entry.time)}","service":${quoted(entry.service)},"client":"${entry.client}",` +
+    `${timestamp(entry.time)}","service":${quoted(entry.service)},"client":"${entry.client}",` +
     `"method":${quoted(entry.method)},"target":${quoted(entry.target)},"version":"${entry.version}",` +
     `"status":${entry.status},"bytes_sent":${entry.bytesSent},"bytes_received":${entry.bytesReceived},` +
-    `"duration_ms":${Math.round(entry.durationMs * 1000) / 1000}${upstream}${error},"request_id":"${entry.requestId}"}\n`
+    `"duration_us":${Math.round(entry.durationMs * 1000)}${upstream}${error},"request_id":"${entry.requestId}"}\n`
   );
 }
 
 const PLAIN = /^[ !#-[\]-~]*$/;
 
-/** Most targets need no escaping, and looking is cheaper than escaping. */
+/** Most texts need no escaping, and looking is cheaper than escaping. */
 function quoted(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text).replace(/[^ -~]/g, escaped);
 }
@@ -214,15 +214,14 @@ function escaped(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-let second = Number.NaN;
-let secondText = '';
+let lastMs = Number.NaN;
+let lastText = '';
 
-/** ISO 8601; the part up to the second is made once per second. */
+/** The beginning of a line up to the time, ISO 8601; made anew each millisecond. */
 function timestamp(ms: number): string {
-  const whole = Math.floor(ms / 1000);
-  if (whole !== second) {
-    second = whole;
-    secondText = new Date(whole * 1000).toISOString().slice(0, 20);
+  if (ms !== lastMs) {
+    lastMs = ms;
+    lastText = `{"time":"${new Date(ms).toISOString()}`;
   }
-  return `${secondText}${String(ms % 1000).padStart(3, '0')}Z`;
+  return lastText;
 }

@@ -13,7 +13,7 @@
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { IncomingBody, OutgoingBody } from '../http/body.ts';
-import type { Exchange } from '../http/exchange.ts';
+import type { AbortListener, Exchange } from '../http/exchange.ts';
 import { setForwarded } from '../http/forwarded.ts';
 import { removeHopByHop } from '../http/hop-by-hop.ts';
 import { httpDate } from '../http/date.ts';
@@ -34,7 +34,7 @@ export function handleRequest(exchange: Exchange, service: ProxyService): void {
   new RequestRun(exchange, service).run();
 }
 
-class RequestRun implements ResponseReceiver, TransferOwner {
+class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
   readonly #exchange: Exchange;
   readonly #service: ProxyService;
   readonly #session: Session;
@@ -132,12 +132,17 @@ class RequestRun implements ResponseReceiver, TransferOwner {
     }
     this.#connection = connection;
     // From here on, the client's leaving ends the peer's work too.
-    exchange.onAborted = (error) => this.#fail(error);
+    exchange.abortListener = this;
     const body = this.#bodyToSend();
     connection.send(request, body, this);
     if (body === undefined) return;
     this.#upload = new Transfer(body, connection, this);
     this.#upload.start();
+  }
+
+  /** From the exchange: the client is gone. */
+  onAborted(error: ProxyError): void {
+    this.#fail(error);
   }
 
   /** Kept for a second attempt where the method allows one. */
@@ -161,7 +166,7 @@ class RequestRun implements ResponseReceiver, TransferOwner {
     const session = this.#session;
     this.#connection = undefined;
     this.#upload = undefined;
-    this.#exchange.onAborted = undefined;
+    this.#exchange.abortListener = undefined;
     if (this.#body instanceof ReplayableBody) this.#body.detach();
     if (session.attempts >= this.#service.maxAttempts || !this.#mayRetry(error)) throw error;
     const peer = session.peer!;
@@ -280,7 +285,7 @@ class RequestRun implements ResponseReceiver, TransferOwner {
   #end(error: ProxyError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#exchange.onAborted = undefined;
+    this.#exchange.abortListener = undefined;
     // The peer has answered without waiting for the rest of the upload: what was sent of it
     // must not be the beginning of somebody else's request.
     if (this.#upload !== undefined && !this.#upload.complete) this.#connection?.close();

@@ -144,7 +144,7 @@ let requestsCounted = 0;
 /** Also for requests that get no session. */
 export function nextRequestId(): string {
   requestsCounted += 1;
-  return REQUEST_ID_PREFIX + requestsCounted.toString(36);
+  return `${REQUEST_ID_PREFIX}${requestsCounted}`;
 }
 
 /** Whatever was thrown, as the kind of error that the rest of the proxy understands. */

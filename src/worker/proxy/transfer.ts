@@ -27,12 +27,13 @@ export class Transfer implements BodyReceiver {
   }
 
   start(): void {
-    this.#sink.onDrain = () => this.#source.resume();
     this.#source.start(this);
   }
 
   onData(bytes: Buffer, from: number, end: number): void {
-    if (!this.#sink.write(bytes, from, end)) this.#source.pause();
+    if (this.#sink.write(bytes, from, end)) return;
+    this.#sink.onDrain = () => this.#source.resume();
+    this.#source.pause();
   }
 
   onIdle(): void {

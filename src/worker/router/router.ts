@@ -38,12 +38,19 @@ export class Router<Route> {
   }
 
   find(request: Routable): Route | undefined {
-    const path = pathOf(request.target);
+    let path: string | undefined;
     for (const { conditions, route } of this.#routes) {
-      if (conditions.every((holds) => holds(request, path))) return route;
+      if (conditions.length === 0) return route;
+      path ??= pathOf(request.target);
+      if (holdAll(conditions, request, path)) return route;
     }
     return undefined;
   }
+}
+
+function holdAll(conditions: readonly Condition[], request: Routable, path: string): boolean {
+  for (const holds of conditions) if (!holds(request, path)) return false;
+  return true;
 }
 
 function conditionsOf({ host, path, methods }: RouteMatch): Condition[] {

@@ -54,6 +54,8 @@ export interface ConnectionEvents {
 export class UpstreamConnection implements TransportOwner, Expiring, IncomingBody, OutgoingBody {
   readonly peer: HttpPeer;
   deadlineAt = NEVER;
+  /** When it went into the pool, in milliseconds on the scale of the deadlines. */
+  restsSince = 0;
   onDrain: (() => void) | undefined;
   length: number | undefined;
   /** How many requests it carried before the current one. */
@@ -112,6 +114,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** In the pool from now on: until when it may stay there. */
   rest(): void {
+    this.restsSince = this.#deadlines.now;
     this.deadlineAt = this.#deadlines.now + this.peer.idleTimeoutMs;
   }
 

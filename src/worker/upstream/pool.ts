@@ -9,9 +9,9 @@ import type { UpstreamConnection } from './http1-connection.ts';
 
 export class Pool {
   readonly #maxIdle: number;
+  /** By pool key; in each list the one that has rested longest comes first. */
   readonly #byPeer = new Map<string, UpstreamConnection[]>();
-  /** All of them, the one that has rested longest first. */
-  readonly #resting = new Set<UpstreamConnection>();
+  #size = 0;
 
   /** @param maxIdle connections in all; 0 keeps none */
   constructor(maxIdle: number) {
@@ -19,12 +19,12 @@ export class Pool {
   }
 
   get size(): number {
-    return this.#resting.size;
+    return this.#size;
   }
 
   take(poolKey: string): UpstreamConnection | undefined {
     const connection = this.#byPeer.get(poolKey)?.pop();
-    if (connection !== undefined) this.#resting.delete(connection);
+    if (connection !== undefined) this.#size -= 1;
     return connection;
   }
 
@@ -35,25 +35,27 @@ export class Pool {
     if (peer.idleTimeoutMs === 0 || ofPeer.length >= peer.maxIdle || this.#maxIdle === 0) {
       return connection.close();
     }
-    if (this.#resting.size >= this.#maxIdle) this.#dropOldest();
+    if (this.#size >= this.#maxIdle) this.#dropOldest();
     ofPeer.push(connection);
-    this.#resting.add(connection);
+    this.#size += 1;
     connection.rest();
   }
 
   /** It ended while it rested. */
   remove(connection: UpstreamConnection): void {
-    if (!this.#resting.delete(connection)) return;
     const ofPeer = this.#byPeer.get(connection.peer.poolKey);
     const at = ofPeer?.indexOf(connection) ?? -1;
-    if (at >= 0) ofPeer?.splice(at, 1);
-    if (ofPeer?.length === 0) this.#byPeer.delete(connection.peer.poolKey);
+    if (ofPeer === undefined || at < 0) return;
+    ofPeer.splice(at, 1);
+    this.#size -= 1;
+    if (ofPeer.length === 0) this.#byPeer.delete(connection.peer.poolKey);
   }
 
   close(): void {
-    for (const connection of this.#resting) connection.close();
-    this.#resting.clear();
+    const all = [...this.#byPeer.values()].flat();
     this.#byPeer.clear();
+    this.#size = 0;
+    for (const connection of all) connection.close();
   }
 
   #listOf(poolKey: string): UpstreamConnection[] {
@@ -64,8 +66,14 @@ export class Pool {
     return list;
   }
 
+  /** Looks at one connection of each peer, which only a full pool has to do. */
   #dropOldest(): void {
-    const [oldest] = this.#resting;
+    let oldest: UpstreamConnection | undefined;
+    for (const [first] of this.#byPeer.values()) {
+      if (first !== undefined && (oldest === undefined || first.restsSince < oldest.restsSince)) {
+        oldest = first;
+      }
+    }
     if (oldest === undefined) return;
     this.remove(oldest);
     oldest.close();

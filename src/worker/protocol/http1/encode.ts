@@ -13,8 +13,17 @@ export function requestHeadText(head: RequestHead, extra: string): string {
 
 /** @param extra lines that only the connection knows about, each with its CRLF */
 export function responseHeadText(head: ResponseHead, extra: string): string {
-  const reason = head.reason === '' ? reasonOf(head.status) : head.reason;
-  return `HTTP/1.1 ${head.status} ${reason}\r\n${head.headers.lines()}${extra}\r\n`;
+  return `${statusLine(head)}${head.headers.lines()}${extra}\r\n`;
+}
+
+const USUAL_LINES: readonly (string | undefined)[] = Array.from({ length: 600 }, (_, status) =>
+  status in STATUS_CODES ? `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` : undefined,
+);
+
+function statusLine({ status, reason }: ResponseHead): string {
+  const usual = USUAL_LINES[status];
+  if (usual !== undefined && (reason === '' || reason === STATUS_CODES[status])) return usual;
+  return `HTTP/1.1 ${status} ${reason === '' ? reasonOf(status) : reason}\r\n`;
 }
 
 export function chunkHead(length: number): string {

@@ -49,6 +49,8 @@ export class RequestHeadParser {
   #methodEnd = 0;
   #targetEnd = 0;
   #version: HttpVersion = '1.1';
+  /** The latest one that was found valid. */
+  #lastHost: string | undefined;
 
   constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
     this.#limits = limits;
@@ -170,9 +172,9 @@ export class RequestHeadParser {
   #judge(text: string, from: number): ParsedRequest {
     const headers = this.#fields.headers(text);
     const version = this.#version;
-    const method = methodOf(text.slice(this.#methodStart - from, this.#methodEnd - from));
+    const method = methodOf(text, this.#methodStart - from, this.#methodEnd - from);
     const given = text.slice(this.#methodEnd + 1 - from, this.#targetEnd - from);
-    const host = hostOf(headers, version);
+    const host = this.#hostOf(headers, version);
     const { target, authority } = resolveTarget(method, given, host);
     // RFC 9112 §3.2.2: what the target names is what goes on as Host; HTTP/1.0 may have sent none.
     if (host !== authority) headers.set('Host', authority);
@@ -186,6 +188,23 @@ export class RequestHeadParser {
       upgrade,
     };
   }
+
+  /** RFC 9112 §3.2: one valid Host, or the request is refused. */
+  #hostOf(headers: Headers, version: HttpVersion): string {
+    const host = headers.get('host');
+    if (host === undefined) {
+      if (version === '1.0') return '';
+      throw new Malformed('expected a Host field, got none');
+    }
+    if (headers.repeats('host')) throw new Malformed('expected one Host field, got several');
+    // A client asks for the same host over and over.
+    if (host === this.#lastHost) return this.#lastHost;
+    if (!isAuthority(host)) {
+      throw new Malformed(`expected Host to be a name or address, got ${JSON.stringify(host)}`);
+    }
+    this.#lastHost = host;
+    return host;
+  }
 }
 
 const VERSION_LINE = 'HTTP/1.1\r\n';
@@ -193,12 +212,14 @@ const ZERO = 0x30;
 const ONE = 0x31;
 
 const METHODS: ReadonlyMap<string, string> = new Map(
-  ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map((name) => [name, name]),
+  ['HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].map((name) => [name, name]),
 );
 
 /** The common ones as the same string each time: comparing them is comparing pointers then. */
-function methodOf(text: string): string {
-  return METHODS.get(text) ?? text;
+function methodOf(text: string, start: number, end: number): string {
+  if (end - start === 3 && text.startsWith('GET', start)) return 'GET';
+  const method = text.slice(start, end);
+  return METHODS.get(method) ?? method;
 }
 
 /**
@@ -212,20 +233,6 @@ const AUTHORITY =
 function isAuthority(text: string): boolean {
   const match = AUTHORITY.exec(text);
   return match !== null && (match[1] === undefined || isIPv6(match[1]));
-}
-
-/** RFC 9112 §3.2: one valid Host, or the request is refused. */
-function hostOf(headers: Headers, version: HttpVersion): string {
-  const host = headers.get('host');
-  if (host === undefined) {
-    if (version === '1.0') return '';
-    throw new Malformed('expected a Host field, got none');
-  }
-  if (headers.repeats('host')) throw new Malformed('expected one Host field, got several');
-  if (!isAuthority(host)) {
-    throw new Malformed(`expected Host to be a name or address, got ${JSON.stringify(host)}`);
-  }
-  return host;
 }
 
 const ABSOLUTE_FORM = /^https?:\/\/([^/?]*)(.*)$/i;

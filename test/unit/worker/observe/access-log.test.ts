@@ -36,7 +36,7 @@ describe('a line of the access log', () => {
       readFileSync(path, 'utf8'),
       '{"time":"2026-03-01T12:00:00.007Z","service":"edge","client":"192.0.2.1","method":"GET",' +
         '"target":"/a?b=c","version":"1.1","status":200,"bytes_sent":5,"bytes_received":0,' +
-        '"duration_ms":1.235,"upstream":"10.0.0.1:8080","request_id":"r-1"}\n',
+        '"duration_us":1235,"upstream":"10.0.0.1:8080","request_id":"r-1"}\n',
     );
   });
 
