@@ -60,6 +60,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   for (const balancer of allBalancers()) balancer.useTable(peers);
   bindLimiters((name) => segments.get(name));
   const accessLog = openAccessLog(boot.settings.access_log, {
+    onReopenFailed: (error) => log.error({ err: error }, 'access log not reopened'),
     onDropped: (lines) =>
       log.warn({ lines }, 'access log lines dropped: the destination takes none'),
   });

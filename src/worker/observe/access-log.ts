@@ -37,12 +37,16 @@ export interface AccessLog {
 export interface AccessLogOptions {
   /** The destination takes nothing: so many lines were thrown away since the last call. */
   readonly onDropped: (lines: number) => void;
+  /** The file could not be opened anew; lines go on to the old one. */
+  readonly onReopenFailed: (error: Error) => void;
 }
 
 const PIPE_BUF = 4_096;
 const FILE_PIECE = 64 * 1024;
+const TEXT_LENGTH = PIPE_BUF;
 /** How long a line waits for company, at most: nobody who watches a log notices. */
 const FLUSH_AFTER_MS = 50;
+const CLOSE_WITHIN_MS = 1_000;
 const LF = 0x0a;
 /** What waits for a slow destination, at most. */
 const MAX_WAITING = 1024 * 1024;
@@ -77,7 +81,14 @@ class BatchedLog implements AccessLog {
   /** In characters; lines are ASCII, so in bytes, too. */
   readonly #pieceLength: number;
   readonly #options: AccessLogOptions;
-  #batch = '';
+  /** The latest lines, still as text: a few at a time are cheaper to make bytes of than each. */
+  #text = '';
+  /**
+   * Lines that wait for company. Not as text: it would keep the thousand pieces
+   * it was made of alive until it is written, and the garbage collector busy.
+   */
+  #batch: Buffer;
+  #used = 0;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #dropped = 0;
@@ -90,13 +101,14 @@ class BatchedLog implements AccessLog {
     this.#fd = fd;
     this.#path = path;
     this.#pieceLength = path === undefined ? PIPE_BUF : FILE_PIECE;
+    this.#batch = Buffer.allocUnsafeSlow(this.#pieceLength);
     this.#options = options;
   }
 
   write(entry: AccessEntry): void {
     const line = format(entry);
-    if (this.#batch.length + line.length > this.#pieceLength) this.#queue();
-    this.#batch += line;
+    if (this.#text.length + line.length > TEXT_LENGTH) this.#collect();
+    this.#text += line;
     if (this.#scheduled) return;
     this.#scheduled = true;
     setTimeout(() => {
@@ -109,24 +121,49 @@ class BatchedLog implements AccessLog {
     if (this.#path === undefined) return;
     this.#queue();
     const stale = this.#fd;
-    this.#fd = openFile(this.#path);
+    try {
+      this.#fd = openFile(this.#path);
+    } catch (thrown) {
+      // The old file still takes lines; better there than nowhere.
+      return this.#options.onReopenFailed(thrown as Error);
+    }
     // A write that is under way uses the descriptor it began with; one opened since then is free.
     if (this.#writing && this.#staleFd === undefined) this.#staleFd = stale;
     else closeSync(stale);
   }
 
-  close(): Promise<void> {
+  /** Waits for what is still to be written, but not for a destination that takes nothing. */
+  async close(): Promise<void> {
     this.#queue();
-    if (!this.#writing) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onEmpty = resolve;
-    });
+    if (this.#writing) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve;
+        setTimeout(resolve, CLOSE_WITHIN_MS);
+      });
+    }
+    if (this.#path !== undefined && !this.#writing) closeSync(this.#fd);
+  }
+
+  #collect(): void {
+    const text = this.#text;
+    this.#text = '';
+    if (this.#used + text.length > this.#pieceLength) this.#pushBatch();
+    if (text.length > this.#pieceLength) this.#push(Buffer.from(text, 'latin1'));
+    else this.#used += this.#batch.write(text, this.#used, 'latin1');
   }
 
   #queue(): void {
-    if (this.#batch === '') return;
-    const bytes = Buffer.from(this.#batch, 'latin1');
-    this.#batch = '';
+    this.#collect();
+    this.#pushBatch();
+  }
+
+  #pushBatch(): void {
+    if (this.#used === 0) return;
+    this.#push(Buffer.copyBytesFrom(this.#batch, 0, this.#used));
+    this.#used = 0;
+  }
+
+  #push(bytes: Buffer): void {
     if (this.#waitingBytes + bytes.length > MAX_WAITING) {
       this.#drop(bytes);
       return;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import fs, { readFileSync, renameSync } from 'node:fs';
+import fs, { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { ProxyError } from '../../../../src/shared/errors/proxy-error.ts';
 import {
@@ -52,6 +54,24 @@ describe('a line of the access log', () => {
     assert.ok(!('upstream' in line!));
   });
 
+  test('goes on in the old file if the new one cannot be opened', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
+    t.after(() => rmSync(`${folder}.moved`, { recursive: true, force: true }));
+    const failures: string[] = [];
+    const log = openAccessLog(join(folder, 'access.log'), {
+      onDropped: nothingDropped,
+      onReopenFailed: ({ message }) => failures.push(message),
+    });
+    renameSync(folder, `${folder}.moved`);
+
+    log.reopen();
+    log.write(ENTRY);
+    await log.close();
+
+    assert.match(failures.join(), /cannot write access_log .*ENOENT/);
+    assert.equal(linesOf(join(`${folder}.moved`, 'access.log')).length, 1);
+  });
+
   const texts = ['"', '\\', '\n', '\0', '\x7f', 'é', '\u2028', '漢', '"}\n{"status":200', '%22'];
   for (const text of texts) {
     test(`stays one line of JSON with ${JSON.stringify(text)} in it`, async (t) => {
@@ -87,7 +107,7 @@ describe('the access log', () => {
       pieces.push(bytes.toString('latin1'));
       setImmediate(() => done(null, bytes.length));
     });
-    const log = openAccessLog('stdout', { onDropped: nothingDropped });
+    const log = openAccessLog('stdout', { onDropped: nothingDropped, onReopenFailed });
     for (let nth = 0; nth < 100; nth++) log.write({ ...ENTRY, requestId: `r-${nth}` });
     log.write({ ...ENTRY, target: `/${'x'.repeat(6_000)}` });
     log.write({ ...ENTRY, requestId: 'last' });
@@ -135,7 +155,7 @@ describe('the access log', () => {
     for (let nth = 0; nth < 5; nth++) log.reopen();
     await log.close();
 
-    assert.equal(closes.length, 5);
+    assert.equal(closes.length, 6);
   });
 
   test('tries again when the pipe is full, and when only a part was taken', async (t) => {
@@ -156,7 +176,10 @@ describe('the access log', () => {
   test('counts the lines that a full disk does not take, and tells once', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const dropped: number[] = [];
-    const log = openAccessLog('/dev/full', { onDropped: (lines) => dropped.push(lines) });
+    const log = openAccessLog('/dev/full', {
+      onDropped: (lines) => dropped.push(lines),
+      onReopenFailed,
+    });
     for (let nth = 0; nth < 30; nth++) log.write(ENTRY);
     await log.close();
 
@@ -192,7 +215,7 @@ describe('the access log', () => {
   });
 
   test('that is off writes nothing', async () => {
-    const log = openAccessLog('off', { onDropped: nothingDropped });
+    const log = openAccessLog('off', { onDropped: nothingDropped, onReopenFailed });
     log.write(ENTRY);
     log.reopen();
     await log.close();
@@ -200,7 +223,7 @@ describe('the access log', () => {
 
   test('that cannot be opened says which file and why', () => {
     assert.throws(
-      () => openAccessLog('/nowhere/access.log', { onDropped: nothingDropped }),
+      () => openAccessLog('/nowhere/access.log', { onDropped: nothingDropped, onReopenFailed }),
       /^Error: cannot write access_log \/nowhere\/access\.log: ENOENT/,
     );
   });
@@ -211,7 +234,7 @@ function fileLog(
   onDropped: (lines: number) => void = nothingDropped,
 ): { path: string; log: AccessLog } {
   const path = temporaryFile(t, 'access.log', '');
-  return { path, log: openAccessLog(path, { onDropped }) };
+  return { path, log: openAccessLog(path, { onDropped, onReopenFailed }) };
 }
 
 function nothingDropped(lines: number): void {
@@ -266,4 +289,8 @@ function replace(
     mock.restore();
     syncBuiltinESMExports();
   });
+}
+
+function onReopenFailed(error: Error): void {
+  throw error;
 }
