@@ -3,6 +3,8 @@
 interface Buffer {
   /** As `toString('latin1', start, end)`, without the checks in front of it. */
   latin1Slice(start: number, end: number): string;
+  /** As `write(text, offset, 'latin1')`, without the checks in front of it. */
+  latin1Write(text: string, offset: number): number;
 }
 
 declare namespace NodeJS {

@@ -1,15 +1,17 @@
 /**
  * Accepts connections on one listening socket.
  *
- * Node builds a `net.Socket` for each accepted connection before it tells us,
- * and such a socket ignores `onread`. So the server's handle gets our own
- * callback, which receives the bare connection and makes the one socket we
- * want. That is private to Node: where the private part is not as expected,
- * accepting falls back to the public event and to `data` events, which cost a
- * few microseconds and nothing else.
+ * Node makes a `net.Socket` of each accepted connection before it tells us. The
+ * server's handle gets our own callback instead, which receives the bare
+ * connection. That is private to Node: where the private part is not as expected,
+ * accepting falls back to the public event (`transport/node-internals.ts`).
  */
 import { createServer, type Server } from 'node:net';
-import { Transport, type AcceptedHandle, type TransportOwner } from '../transport/transport.ts';
+import { tcpInternals, type TcpHandle } from '../transport/node-internals.ts';
+import { SocketTransport } from '../transport/socket-transport.ts';
+import { systemError } from '../transport/system-error.ts';
+import { TcpTransport } from '../transport/tcp-transport.ts';
+import type { Transport, TransportOwner } from '../transport/transport.ts';
 
 export interface ListenTarget {
   /** A descriptor of the supervisor's: in a cluster worker Node looks it up there. */
@@ -27,11 +29,7 @@ export interface Acceptor {
 
 /** The part of a `TCP` handle that we use, private to Node. */
 interface ServerHandle {
-  onconnection?: (status: number, connection: ConnectionHandle | undefined) => void;
-}
-
-interface ConnectionHandle extends AcceptedHandle {
-  setNoDelay(on: boolean): void;
+  onconnection?: (status: number, connection: TcpHandle | undefined) => void;
 }
 
 /** Connections that wait in the kernel to be accepted; it lowers this to net.core.somaxconn. */
@@ -43,7 +41,7 @@ export async function accept(
   onError: (error: Error) => void,
 ): Promise<Acceptor> {
   const server = createServer({ allowHalfOpen: true, noDelay: true });
-  server.on('connection', (socket) => Transport.overSocket(socket, ownerOf));
+  server.on('connection', (socket) => SocketTransport.over(socket, ownerOf));
   await listen(server, target);
   server.on('error', onError);
   takeHandles(server, ownerOf, onError);
@@ -71,12 +69,15 @@ function takeHandles(
   onError: (error: Error) => void,
 ): void {
   const handle = (server as unknown as { _handle?: ServerHandle })._handle;
-  if (typeof handle?.onconnection !== 'function') return;
+  if (tcpInternals() === undefined || typeof handle?.onconnection !== 'function') return;
   handle.onconnection = (status, connection) => {
-    if (status !== 0 || connection === undefined) {
-      return onError(new Error(`accept failed with system error ${status}`));
-    }
+    if (status !== 0 || connection === undefined) return onError(systemError(status, 'accept'));
+    const remote: { address?: string; port?: number } = {};
+    connection.getpeername(remote);
+    const { address, port } = remote;
+    // Gone already: there is nobody to answer, and nobody to hold responsible.
+    if (address === undefined || port === undefined) return connection.close(() => {});
     connection.setNoDelay(true);
-    Transport.overHandle(connection, ownerOf);
+    TcpTransport.over(connection, { address, port }, ownerOf);
   };
 }

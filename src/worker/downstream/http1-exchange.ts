@@ -167,11 +167,9 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   }
 
   #writeLarge(bytes: Buffer, from: number, end: number): boolean {
-    this.#transport.cork();
-    if (this.#unsent.length > 0) this.#transport.writeText(this.#unsent);
+    const text = this.#unsent;
     this.#unsent = this.#chunked ? '\r\n' : '';
-    const roomLeft = this.#transport.writeBytes(bytes, from, end);
-    this.#transport.uncork();
+    const roomLeft = this.#transport.writeBytes(text, bytes, from, end);
     if (!roomLeft) this.#connection.writeWasBlocked();
     return roomLeft;
   }

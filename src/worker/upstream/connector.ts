@@ -1,9 +1,9 @@
 /** Hands out connections to peers: a pooled one where there is one, else a new one. */
-import { isIPv6, type NetConnectOpts } from 'node:net';
+import type { ErrorCode } from '../../shared/errors/catalog.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder } from '../../shared/metrics/recorder.ts';
-import type { Deadlines } from '../../shared/time/deadlines.ts';
-import { Transport, type TransportOwner } from '../transport/transport.ts';
+import type { Deadlines, Expiring } from '../../shared/time/deadlines.ts';
+import { connect, type Connected, type ConnectListener } from '../transport/connect.ts';
 import { UpstreamConnection, type ConnectionEvents } from './http1-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Pool } from './pool.ts';
@@ -46,17 +46,15 @@ export class Connector {
    */
   connect(peer: HttpPeer): Promise<UpstreamConnection> {
     return new Promise((resolve, reject) => {
-      const attempt = new Attempt(peer, this.#deadlines, reject);
-      const transport = Transport.connect(
-        targetOf(peer),
-        () => attempt,
-        () => {
-          const connection = attempt.succeed(this.#events);
-          this.#recorder.upstream(peer.upstream).opened();
+      const succeed = (connected: Connected) => {
+        this.#recorder.upstream(peer.upstream).opened();
+        connected((transport) => {
+          const connection = new UpstreamConnection(peer, transport, this.#deadlines, this.#events);
           resolve(connection);
-        },
-      );
-      attempt.transport = transport;
+          return connection;
+        });
+      };
+      new Attempt(peer, this.#deadlines, succeed, reject).start();
     });
   }
 
@@ -66,68 +64,57 @@ export class Connector {
   }
 }
 
-function targetOf(peer: HttpPeer): NetConnectOpts {
-  const localAddress = isIPv6(peer.host) ? peer.bindToIpv6 : peer.bindToIpv4;
-  const target = { host: peer.host, port: peer.port };
-  return localAddress === undefined ? target : { ...target, localAddress };
-}
-
-/** A connection in the making: owns the transport until it is connected. */
-class Attempt implements TransportOwner {
-  transport: Transport | undefined;
+/** A connection in the making. */
+class Attempt implements ConnectListener, Expiring {
   deadlineAt: number;
   readonly #peer: HttpPeer;
   readonly #deadlines: Deadlines;
+  readonly #succeed: (connected: Connected) => void;
   readonly #reject: (error: ProxyError) => void;
-  #connection: UpstreamConnection | undefined;
+  #stop: (() => void) | undefined;
 
-  constructor(peer: HttpPeer, deadlines: Deadlines, reject: (error: ProxyError) => void) {
+  constructor(
+    peer: HttpPeer,
+    deadlines: Deadlines,
+    succeed: (connected: Connected) => void,
+    reject: (error: ProxyError) => void,
+  ) {
     this.#peer = peer;
     this.#deadlines = deadlines;
+    this.#succeed = succeed;
     this.#reject = reject;
     deadlines.add(this);
     this.deadlineAt = deadlines.now + peer.connectTimeoutMs;
   }
 
-  succeed(events: ConnectionEvents): UpstreamConnection {
+  start(): void {
+    this.#stop = connect(this.#peer, this);
+  }
+
+  onConnected(connected: Connected): void {
     this.#deadlines.remove(this);
-    const transport = this.transport!;
-    const connection = new UpstreamConnection(this.#peer, transport, this.#deadlines, events);
-    this.#connection = connection;
-    transport.handTo(connection);
-    connection.connected();
-    return connection;
+    this.#succeed(connected);
+  }
+
+  onFailed(error: NodeJS.ErrnoException): void {
+    const isRefused = error.code === 'ECONNREFUSED';
+    this.#fail(
+      isRefused ? 'upstream/connect-refused' : 'upstream/connect-failed',
+      error.message,
+      error,
+    );
   }
 
   onDeadline(): void {
-    const { address, connectTimeoutMs } = this.#peer;
+    this.#stop?.();
     this.#fail(
-      new ProxyError(
-        'upstream/connect-timeout',
-        `${address} did not accept within ${connectTimeoutMs} ms`,
-      ),
-    );
-    this.transport?.destroy();
-  }
-
-  onClosed(error: NodeJS.ErrnoException | undefined): void {
-    const code = error?.code;
-    const detail = `${this.#peer.address}: ${error?.message ?? 'closed while connecting'}`;
-    const refused = code === 'ECONNREFUSED';
-    this.#fail(
-      new ProxyError(refused ? 'upstream/connect-refused' : 'upstream/connect-failed', detail, {
-        cause: error,
-      }),
+      'upstream/connect-timeout',
+      `no connection within ${this.#peer.connectTimeoutMs} ms`,
     );
   }
 
-  onBytes(): void {}
-  onEnd(): void {}
-  onWritable(): void {}
-
-  #fail(error: ProxyError): void {
-    if (this.#connection !== undefined) return;
+  #fail(code: ErrorCode, detail: string, cause?: Error): void {
     this.#deadlines.remove(this);
-    this.#reject(error);
+    this.#reject(new ProxyError(code, `${this.#peer.address}: ${detail}`, { cause }));
   }
 }

@@ -1,7 +1,6 @@
 /**
  * A connection to a peer that speaks HTTP/1.1, carrying one request at a time.
  *
- *   Connecting → Idle          connected, waiting to be used
  *   Idle       → AwaitingHead  a request is on its way
  *   AwaitingHead → Body        the final head has come, with a body to follow
  *   AwaitingHead → Idle        the final head has come, without a body
@@ -25,7 +24,7 @@ import { Malformed } from '../protocol/malformed.ts';
 import { SMALL_WRITE, type Transport, type TransportOwner } from '../transport/transport.ts';
 import type { HttpPeer } from './peer.ts';
 
-const State = { Connecting: 0, Idle: 1, AwaitingHead: 2, Body: 3, Closed: 4 } as const;
+const State = { Idle: 0, AwaitingHead: 1, Body: 2, Closed: 3 } as const;
 type State = (typeof State)[keyof typeof State];
 
 /** A peer that sends interim answers without end would keep a request open for ever. */
@@ -65,7 +64,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   readonly #events: ConnectionEvents;
   readonly #parser = new ResponseHeadParser();
   readonly #decoder: BodyDecoder;
-  #state: State = State.Connecting;
+  #state: State = State.Idle;
   #requester: ResponseReceiver | undefined;
   #receiver: BodyReceiver | undefined;
   #held: Buffer | undefined;
@@ -106,10 +105,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** It carried a request before, so the peer may be closing it just now. */
   get isReused(): boolean {
     return this.useCount > 0;
-  }
-
-  connected(): void {
-    this.#state = State.Idle;
   }
 
   /** In the pool from now on: until when it may stay there. */
@@ -159,11 +154,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
       if (this.#chunked) this.#unsent += '\r\n';
       return true;
     }
-    this.#transport.cork();
-    if (this.#unsent.length > 0) this.#transport.writeText(this.#unsent);
+    const text = this.#unsent;
     this.#unsent = this.#chunked ? '\r\n' : '';
-    const roomLeft = this.#transport.writeBytes(bytes, from, end);
-    this.#transport.uncork();
+    const roomLeft = this.#transport.writeBytes(text, bytes, from, end);
     if (!roomLeft) this.#blocked();
     return roomLeft;
   }
@@ -282,7 +275,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
           from = this.#decoder.decode(bytes, from, end);
           if (this.#decoder.done) this.#bodyComplete(from < end);
           break;
-        case State.Connecting:
         case State.Idle:
           // A peer that talks when nobody asked: what it says could be taken for an answer.
           return this.#fail('upstream/malformed-message', 'sent bytes that no request asked for');

@@ -1,0 +1,240 @@
+/**
+ * A transport over the bare TCP handle: what nearly every byte goes through.
+ *
+ * All handles of a worker read into one static buffer: the event loop fills it
+ * and calls us before the next handle is read. No buffer is allocated per read,
+ * and an idle connection has none. The price is a rule: what was read is valid
+ * only during `onBytes`, and is never left with a write that finishes later.
+ *
+ * So bytes are written at once, by a system call of our own that says how many
+ * the kernel took, and only the rest is copied and left to the event loop. On a
+ * large body that spares nearly every copy.
+ */
+import { writeSync, writevSync } from 'node:fs';
+import { constants } from 'node:os';
+import { tcpInternals, type HandleOwner } from './node-internals.ts';
+import type { TcpHandle, WriteRequest } from './node-internals.ts';
+import { systemError } from './system-error.ts';
+import { NOBODY, type Transport, type TransportOwner } from './transport.ts';
+
+/** There wherever somebody has a handle to give us. */
+const internals = tcpInternals()!;
+
+/** More per read costs fewer system calls for large bodies; beyond this the gain is lost in the caches. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
+
+/** libuv's UV_EOF. */
+const END_OF_FILE = -4095;
+const NOT_CONNECTED = -constants.errno.ENOTCONN;
+/** What a shutdown returns that had nothing to wait for. */
+const DONE_AT_ONCE = 1;
+
+/** Used again by every write that the kernel takes at once, as nearly all are. */
+let spareRequest: WriteRequest | undefined;
+
+export interface RemoteAddress {
+  /** Numeric. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export class TcpTransport implements Transport, HandleOwner {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly #handle: TcpHandle;
+  #owner: TransportOwner = NOBODY;
+  /** Writes that the event loop still has to finish. */
+  #unfinished = 0;
+  #reading = false;
+  #readEnded = false;
+  /** `end` was called. */
+  #ending = false;
+  #writeEnded = false;
+  #closing = false;
+  #failure: Error | undefined;
+
+  private constructor(handle: TcpHandle, { address, port }: RemoteAddress) {
+    this.#handle = handle;
+    this.remoteAddress = address;
+    this.remotePort = port;
+    handle.owner = this;
+    handle.onread = onread;
+    handle.useUserBuffer(READ_BUFFER);
+  }
+
+  /**
+   * @param handle a connected one
+   * @param remote what it is connected to
+   * @param ownerOf called before anything can happen to it
+   */
+  static over(
+    handle: TcpHandle,
+    remote: RemoteAddress,
+    ownerOf: (transport: Transport) => TransportOwner,
+  ): void {
+    const transport = new TcpTransport(handle, remote);
+    transport.#owner = ownerOf(transport);
+    transport.resume();
+  }
+
+  handTo(owner: TransportOwner): void {
+    this.#owner = owner;
+  }
+
+  // ── reading ───────────────────────────────────────────────────────────────
+
+  onRead(length: number): void {
+    if (length > 0) return this.#owner.onBytes(READ_BUFFER, 0, length);
+    if (length === 0) return;
+    if (length !== END_OF_FILE) return this.#fail(length, 'read');
+    this.#readEnded = true;
+    this.pause();
+    this.#owner.onEnd();
+    this.#closeIfEnded();
+  }
+
+  pause(): void {
+    if (!this.#reading) return;
+    this.#reading = false;
+    if (!this.#closing) this.#handle.readStop();
+  }
+
+  resume(): void {
+    if (this.#reading || this.#readEnded || this.#closing) return;
+    this.#reading = true;
+    const status = this.#handle.readStart();
+    if (status !== 0) this.#fail(status, 'read');
+  }
+
+  // ── writing ───────────────────────────────────────────────────────────────
+
+  writeText(latin1: string): boolean {
+    if (!this.#canWrite()) return true;
+    const { WriteWrap, state, WRITE_IS_ASYNC } = internals;
+    const request = (spareRequest ??= new WriteWrap());
+    const status = this.#handle.writeLatin1String(request, latin1);
+    if (status !== 0) return this.#writeFailed(status);
+    return state[WRITE_IS_ASYNC] === 0 || this.#leave(request);
+  }
+
+  writeBytes(latin1: string, bytes: Buffer, from: number, end: number): boolean {
+    if (!this.#canWrite()) return true;
+    const taken = this.#unfinished > 0 ? 0 : this.#tryWrite(latin1, bytes, from, end);
+    if (taken < 0) return true;
+    const textTaken = Math.min(taken, latin1.length);
+    const rest = end - from + latin1.length - taken;
+    if (rest === 0) return true;
+    const copy = Buffer.allocUnsafeSlow(rest);
+    copy.latin1Write(latin1.slice(textTaken), 0);
+    bytes.copy(copy, latin1.length - textTaken, from + taken - textTaken, end);
+    return this.#writeLater(copy);
+  }
+
+  /** @returns bytes that the kernel took of both; -1 if it failed */
+  #tryWrite(latin1: string, bytes: Buffer, from: number, end: number): number {
+    const { fd } = this.#handle;
+    try {
+      if (latin1.length === 0) return writeSync(fd, bytes, from, end - from);
+      return writevSync(fd, [Buffer.from(latin1, 'latin1'), bytes.subarray(from, end)]);
+    } catch (thrown) {
+      const { code, errno = 0 } = thrown as NodeJS.ErrnoException;
+      if (code === 'EAGAIN') return 0;
+      this.#writeFailed(errno);
+      return -1;
+    }
+  }
+
+  #writeLater(bytes: Buffer): boolean {
+    const { WriteWrap, state, WRITE_IS_ASYNC } = internals;
+    const request = new WriteWrap();
+    const status = this.#handle.writeBuffer(request, bytes);
+    if (status !== 0) return this.#writeFailed(status);
+    request.buffer = bytes;
+    return state[WRITE_IS_ASYNC] === 0 || this.#leave(request);
+  }
+
+  /** The event loop finishes it. */
+  #leave(request: WriteRequest): false {
+    if (request === spareRequest) spareRequest = undefined;
+    this.#unfinished += 1;
+    request.oncomplete = (status) => {
+      this.#unfinished -= 1;
+      if (this.#closing) return;
+      if (status < 0) this.#writeFailed(status);
+      else if (this.#unfinished === 0) this.#owner.onWritable();
+    };
+    return false;
+  }
+
+  #canWrite(): boolean {
+    return !this.#closing && !this.#ending && this.#failure === undefined;
+  }
+
+  /**
+   * The other side has closed. What it sent before may still be read, such as the
+   * early answer to an upload, so closing is left to reading if that is going on.
+   */
+  #writeFailed(status: number): true {
+    this.#failure ??= systemError(status, 'write');
+    if (!this.#reading) this.destroy();
+    return true;
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────
+
+  end(): void {
+    if (this.#ending || this.#closing) return;
+    this.#ending = true;
+    const request = new internals.ShutdownWrap();
+    request.oncomplete = () => this.#wroteAll();
+    const status = this.#handle.shutdown(request);
+    if (status === DONE_AT_ONCE) this.#wroteAll();
+    else if (status === NOT_CONNECTED) this.destroy();
+    else if (status !== 0) this.#fail(status, 'shutdown');
+  }
+
+  #wroteAll(): void {
+    this.#writeEnded = true;
+    this.#closeIfEnded();
+  }
+
+  #closeIfEnded(): void {
+    if (this.#readEnded && this.#writeEnded) this.destroy();
+  }
+
+  destroy(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#reading = false;
+    this.#handle.close(onclosed);
+  }
+
+  reset(): void {
+    if (this.#closing) return;
+    // What is still queued here would make the kernel close in peace.
+    if (this.#handle.reset(onclosed) !== 0) return this.destroy();
+    this.#closing = true;
+    this.#reading = false;
+  }
+
+  #fail(status: number, call: string): void {
+    this.#failure ??= systemError(status, call);
+    this.destroy();
+  }
+
+  onClosed(): void {
+    const owner = this.#owner;
+    this.#owner = NOBODY;
+    owner.onClosed(this.#failure);
+  }
+}
+
+// One function for all handles: a closure for each would be most of an idle connection's memory.
+
+function onread(this: TcpHandle): void {
+  this.owner!.onRead(internals.state[internals.READ]!);
+}
+
+function onclosed(this: TcpHandle): void {
+  this.owner!.onClosed();
+}
