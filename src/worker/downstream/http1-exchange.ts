@@ -7,12 +7,15 @@ import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
 import type { AbortListener, AnswerBody, ClientAddress, Exchange } from '../http/exchange.ts';
 import { httpDate } from '../http/date.ts';
 import type { Headers } from '../http/headers.ts';
+import { knownNames } from '../http/known-names.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { hasNoBody } from '../http/status.ts';
 import { chunkHead, lastChunk, reasonOf, responseHeadText } from '../protocol/http1/encode.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { SMALL_WRITE, type Transport } from '../transport/transport.ts';
 import type { Http1Connection } from './http1-connection.ts';
+
+const CONTENT_LENGTH = knownNames('content-length');
 
 export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
@@ -128,7 +131,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
       return this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
     }
     this.#owed = body;
-    const declared = head.headers.get('content-length');
+    const declared = head.headers.known(CONTENT_LENGTH, 'content-length');
     if (declared === undefined) return `Content-Length: ${body}\r\n`;
     if (declared !== String(body)) head.headers.set('content-length', String(body));
     return '';

@@ -10,6 +10,8 @@
 import { isIPv6 } from 'node:net';
 import type { Exchange } from './exchange.ts';
 import type { Headers } from './headers.ts';
+import type { ClientAddress } from './exchange.ts';
+import { knownNames, UNDERSCORED } from './known-names.ts';
 import { NameSet, twinsOf } from './name-set.ts';
 import type { Trust } from './trust.ts';
 
@@ -30,8 +32,9 @@ const CLAIMS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'for
  * `X-Forwarded-For` are one variable; `Proxy` becomes `HTTP_PROXY`, by which the
  * peer's own requests could be led astray.
  */
-const NEVER = new NameSet(['proxy', ...CLAIMS.flatMap(twinsOf)]);
-const NEVER_OR_CLAIMED = new NameSet(['proxy', ...CLAIMS, ...CLAIMS.flatMap(twinsOf)]);
+const PROXY = knownNames('proxy');
+const TWINS = new NameSet(CLAIMS.flatMap(twinsOf));
+const CLAIMED = knownNames('x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded');
 
 export function setForwarded(
   headers: Headers,
@@ -41,14 +44,12 @@ export function setForwarded(
   const { scheme } = exchange;
   const { address } = exchange.client;
   const { authority, version } = exchange.request;
+  if (!headers.lacks(UNDERSCORED)) headers.deleteAll(TWINS);
+  headers.remove(PROXY);
   if (trusts === undefined || !trusts(address)) {
-    headers.deleteAll(NEVER_OR_CLAIMED);
-    headers.push('X-Forwarded-For', address);
-    headers.push('X-Forwarded-Proto', scheme);
-    if (authority !== '') headers.push('X-Forwarded-Host', authority);
-    if (forwarded) headers.push('Forwarded', forwardedElement(address, scheme, authority));
+    headers.remove(CLAIMED);
+    headers.pushLines(ownClaims(exchange, forwarded), CLAIMED);
   } else {
-    headers.deleteAll(NEVER);
     extend(headers, 'X-Forwarded-For', address);
     if (!headers.has('x-forwarded-proto')) headers.push('X-Forwarded-Proto', scheme);
     if (authority !== '' && !headers.has('x-forwarded-host')) {
@@ -57,6 +58,33 @@ export function setForwarded(
     if (forwarded) extend(headers, 'Forwarded', forwardedElement(address, scheme, authority));
   }
   if (via !== undefined) addVia(headers, `${version} ${via}`);
+}
+
+/** The same for every request of a connection that asks for the same host. */
+interface KnownClaims {
+  readonly authority: string;
+  readonly scheme: string;
+  readonly forwarded: boolean;
+  readonly lines: string;
+}
+const knownClaims = new WeakMap<ClientAddress, KnownClaims>();
+
+function ownClaims({ client, request: { authority }, scheme }: Exchange, forwarded: boolean): string {
+  const known = knownClaims.get(client);
+  if (
+    known !== undefined &&
+    known.authority === authority &&
+    known.scheme === scheme &&
+    known.forwarded === forwarded
+  ) {
+    return known.lines;
+  }
+  const { address } = client;
+  const host = authority === '' ? '' : `X-Forwarded-Host: ${authority}\r\n`;
+  const element = forwarded ? `Forwarded: ${forwardedElement(address, scheme, authority)}\r\n` : '';
+  const lines = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${host}${element}`;
+  knownClaims.set(client, { authority, scheme, forwarded, lines });
+  return lines;
 }
 
 function addVia(headers: Headers, element: string): void {

@@ -12,31 +12,70 @@
  *
  * Attacker-chosen names never become object keys here.
  */
+import { knownName, UNDERSCORED, type KnownNames } from './known-names.ts';
 import { isNameAt, lengthBit, sameName, type NameSet } from './name-set.ts';
 
-/** Numbers per parsed field in `marks`: where its name starts and ends, and its value. */
-const MARKS = 4;
+/**
+ * Numbers per parsed field in `marks`: where its name starts and ends, where its
+ * value does, and the bit of its name (`known-names.ts`).
+ */
+const MARKS = 5;
+const VALUE_END = 3;
+const BIT = 4;
 /** In place of the start of a removed field's name. */
 const REMOVED = -1;
 
-export class Headers {
+/** What a codec has found out about the fields of a head. */
+export interface ParsedFields {
   /** What the marks point into: Latin-1, lines ended by CRLF. */
-  readonly #text: string;
-  #marks: number[];
+  readonly text: string;
+  /** Five per field, in order: start and end of the name, start and end of the value, bit of the name. */
+  readonly marks: number[];
+  /** `lengthBit` of all names. */
+  readonly lengths: number;
+  /** Bits of the names that there are. */
+  readonly present: KnownNames;
+  /** Bits of those that there are more than once. */
+  readonly repeated: KnownNames;
   /** Every line is `name: value CRLF` with one space and nothing else, so that it can go out as it is. */
+  readonly plain: boolean;
+}
+
+const NO_FIELDS: ParsedFields = {
+  text: '',
+  marks: [],
+  lengths: 0,
+  present: 0,
+  repeated: 0,
+  plain: true,
+};
+
+export class Headers {
+  readonly #text: string;
   readonly #plain: boolean;
   /** Which lengths the parsed names have, a bit for each: most questions end here. */
   readonly #lengths: number;
+  #marks: number[];
+  /** Somebody else uses the same marks: they are copied before the first change. */
+  #marksAreShared: boolean;
+  #present: KnownNames;
+  #repeated: KnownNames;
   /** The fields after the parsed ones: name, value, name, value. */
   #added: string[];
+  /** And behind those, lines of Sluice's own that are looked at only if somebody asks. */
+  #ownLines = '';
 
   /** @param fields flat names and values, taken over, not copied */
-  constructor(fields: string[] = [], text = '', marks: number[] = [], lengths = 0, plain = true) {
+  constructor(fields: string[] = [], parsed: ParsedFields = NO_FIELDS) {
+    this.#text = parsed.text;
+    this.#plain = parsed.plain;
+    this.#lengths = parsed.lengths;
+    this.#marks = parsed.marks;
+    this.#marksAreShared = false;
+    this.#present = parsed.present;
+    this.#repeated = parsed.repeated;
     this.#added = fields;
-    this.#text = text;
-    this.#marks = marks;
-    this.#lengths = lengths;
-    this.#plain = plain;
+    for (let at = 0; at < fields.length; at += 2) this.#note(fields[at]!);
   }
 
   static from(fields: Readonly<Record<string, string>>): Headers {
@@ -45,25 +84,54 @@ export class Headers {
     return headers;
   }
 
-  /**
-   * For codecs: fields as they stand in a head that was checked.
-   *
-   * @param marks four indices into `text` per field: start and end of name and value
-   * @param lengths `lengthBit` of all names
-   * @param plain each line is exactly `name: value` and CRLF
-   */
-  static parsed(text: string, marks: number[], lengths: number, plain: boolean): Headers {
-    return new Headers([], text, marks, lengths, plain);
-  }
-
   /** How many field lines there are. */
   get size(): number {
+    this.#readOwnLines();
     let count = this.#added.length / 2;
     for (let at = 0; at < this.#marks.length; at += MARKS) {
       if (this.#marks[at] !== REMOVED) count += 1;
     }
     return count;
   }
+
+  // ── the fields that Sluice itself looks at, without a search ──────────────
+
+  /** None of those names is there. */
+  lacks(names: KnownNames): boolean {
+    return (this.#present & names) === 0;
+  }
+
+  /** That name is there more than once. */
+  repeats(name: KnownNames): boolean {
+    return (this.#repeated & name) !== 0;
+  }
+
+  /** The first value of the field with that bit, whose name is `name`. */
+  known(bit: KnownNames, name: string): string | undefined {
+    if ((this.#present & bit) === 0) return undefined;
+    const marks = this.#marks;
+    for (let at = 0; at < marks.length; at += MARKS) {
+      if (marks[at + BIT] === bit && marks[at] !== REMOVED) return this.#valueAt(at);
+    }
+    const at = this.#findAdded(name, 0);
+    return at < 0 ? undefined : this.#added[at + 1];
+  }
+
+  /** Removes every field with one of those names. */
+  remove(names: KnownNames): void {
+    if ((this.#present & names) === 0) return;
+    this.#readOwnLines();
+    this.#ownMarks();
+    const marks = this.#marks;
+    for (let at = 0; at < marks.length; at += MARKS) {
+      if ((marks[at + BIT]! & names) !== 0) marks[at] = REMOVED;
+    }
+    if (this.#added.length > 0) this.#keepAdded((name) => (knownName(name) & names) === 0);
+    this.#present &= ~names;
+    this.#repeated &= ~names;
+  }
+
+  // ── all fields ────────────────────────────────────────────────────────────
 
   /** The first value of that name; most fields may occur only once. */
   get(name: string): string | undefined {
@@ -89,16 +157,6 @@ export class Headers {
     return this.#findParsed(name, 0) >= 0 || this.#findAdded(name, 0) >= 0;
   }
 
-  /** That name occurs more than once. */
-  repeats(name: string): boolean {
-    const mark = this.#findParsed(name, 0);
-    if (mark >= 0) {
-      return this.#findParsed(name, mark + MARKS) >= 0 || this.#findAdded(name, 0) >= 0;
-    }
-    const at = this.#findAdded(name, 0);
-    return at >= 0 && this.#findAdded(name, at + 2) >= 0;
-  }
-
   /**
    * One field of that name with that value, behind the others, instead of all that were there.
    *
@@ -108,73 +166,80 @@ export class Headers {
   set(name: string, value: string): this {
     checkField(name, value);
     this.delete(name);
-    this.#added.push(name, value);
+    this.push(name, value);
     return this;
   }
 
   /** One more field, beside those of that name that are there already. Throws as `set` does. */
   append(name: string, value: string): this {
     checkField(name, value);
-    this.#added.push(name, value);
+    this.push(name, value);
     return this;
   }
 
   /** As `append`, for values of Sluice's own that cannot hold what must not be on a line. */
   push(name: string, value: string): void {
+    this.#readOwnLines();
     this.#added.push(name, value);
+    this.#note(name);
+  }
+
+  /**
+   * As `push`, for fields that are the same in many messages.
+   *
+   * @param lines `Name: value CRLF`, as often as there are fields
+   * @param names the known ones among their names, none of which is there yet
+   */
+  pushLines(lines: string, names: KnownNames): void {
+    this.#ownLines += lines;
+    this.#present |= names;
   }
 
   /** Removes every field of that name. */
   delete(name: string): this {
+    this.#readOwnLines();
     for (let at = this.#findParsed(name, 0); at >= 0; at = this.#findParsed(name, at + MARKS)) {
+      this.#ownMarks();
       this.#marks[at] = REMOVED;
     }
-    if (this.#added.length > 0) this.#removeAdded(name, 0);
+    if (this.#added.length > 0) this.#keepAdded((added) => !sameName(added, name));
+    this.#forget(name);
     return this;
   }
 
   /** Removes every field whose name is in the set. */
   deleteAll(names: NameSet): void {
-    if ((this.#lengths & names.lengths) !== 0) this.#removeParsed(names);
-    if (this.#added.length > 0) this.filter((name) => !names.has(name));
-  }
-
-  #removeParsed(names: NameSet): void {
-    const marks = this.#marks;
-    const text = this.#text;
-    for (let at = 0; at < marks.length; at += MARKS) {
-      const start = marks[at]!;
-      if (start !== REMOVED && names.hasPart(text, start, marks[at + 1]!)) marks[at] = REMOVED;
-    }
+    this.#readOwnLines();
+    if ((this.#lengths & names.lengths) !== 0) this.#deleteParsed(names);
+    if (this.#added.length > 0) this.#keepAdded((name) => !names.has(name));
+    this.#countAgain();
   }
 
   /** Keeps the fields for which `wanted` says yes. */
   filter(wanted: (name: string, value: string) => boolean): void {
     this.#separate();
-    const fields = this.#added;
-    let kept = 0;
-    for (let at = 0; at < fields.length; at += 2) {
-      const name = fields[at]!;
-      const value = fields[at + 1]!;
-      if (!wanted(name, value)) continue;
-      fields[kept] = name;
-      fields[kept + 1] = value;
-      kept += 2;
-    }
-    fields.length = kept;
+    this.#keepAdded(wanted);
+    this.#countAgain();
   }
 
   clone(): Headers {
-    return new Headers(
-      this.#added.slice(),
-      this.#text,
-      this.#marks.slice(),
-      this.#lengths,
-      this.#plain,
-    );
+    this.#marksAreShared = true;
+    const copy = new Headers([], {
+      text: this.#text,
+      marks: this.#marks,
+      lengths: this.#lengths,
+      present: this.#present,
+      repeated: this.#repeated,
+      plain: this.#plain,
+    });
+    copy.#marksAreShared = true;
+    copy.#ownLines = this.#ownLines;
+    if (this.#added.length > 0) copy.#added = this.#added.slice();
+    return copy;
   }
 
   *[Symbol.iterator](): IterableIterator<[name: string, value: string]> {
+    this.#readOwnLines();
     for (let at = 0; at < this.#marks.length; at += MARKS) {
       if (this.#marks[at] !== REMOVED) yield [this.#nameAt(at), this.#valueAt(at)];
     }
@@ -188,7 +253,7 @@ export class Headers {
     let lines = this.#plain ? this.#plainLines() : this.#tidiedLines();
     const added = this.#added;
     for (let at = 0; at < added.length; at += 2) lines += `${added[at]}: ${added[at + 1]}\r\n`;
-    return lines;
+    return this.#ownLines === '' ? lines : lines + this.#ownLines;
   }
 
   /** Runs of lines between removed ones, each in one piece. */
@@ -205,7 +270,7 @@ export class Headers {
         if (runStart >= 0) lines += text.slice(runStart, runEnd);
         runStart = start;
       }
-      runEnd = marks[at + 3]! + CRLF_LENGTH;
+      runEnd = marks[at + VALUE_END]! + CRLF_LENGTH;
     }
     return runStart < 0 ? lines : lines + text.slice(runStart, runEnd);
   }
@@ -218,11 +283,59 @@ export class Headers {
     return lines;
   }
 
+  // ── what is known about the names ─────────────────────────────────────────
+
+  #note(name: string): void {
+    const bit = knownName(name);
+    this.#repeated |= this.#present & bit;
+    this.#present |= bit;
+  }
+
+  /** No field of that name is left. That there is no underscore left is not worth finding out. */
+  #forget(name: string): void {
+    const bit = knownName(name) & ~UNDERSCORED;
+    this.#present &= ~bit;
+    this.#repeated &= ~bit;
+  }
+
+  #countAgain(): void {
+    this.#present = 0;
+    this.#repeated = 0;
+    const marks = this.#marks;
+    for (let at = 0; at < marks.length; at += MARKS) {
+      if (marks[at] === REMOVED) continue;
+      this.#repeated |= this.#present & marks[at + BIT]!;
+      this.#present |= marks[at + BIT]!;
+    }
+    for (let at = 0; at < this.#added.length; at += 2) this.#note(this.#added[at]!);
+  }
+
+  // ── the three places where fields are ─────────────────────────────────────
+
+  #ownMarks(): void {
+    if (!this.#marksAreShared) return;
+    this.#marks = this.#marks.slice();
+    this.#marksAreShared = false;
+  }
+
+  /** Makes strings of the lines of our own. */
+  #readOwnLines(): void {
+    if (this.#ownLines === '') return;
+    const lines = this.#ownLines.split('\r\n');
+    this.#ownLines = '';
+    for (const line of lines) {
+      const colon = line.indexOf(': ');
+      if (colon > 0) this.#added.push(line.slice(0, colon), line.slice(colon + 2));
+    }
+  }
+
   /** Makes strings of the parsed fields. */
   #separate(): void {
+    this.#readOwnLines();
     if (this.#marks.length === 0) return;
     const fields = [...this].flat();
     this.#marks = [];
+    this.#marksAreShared = false;
     this.#added = fields;
   }
 
@@ -231,7 +344,7 @@ export class Headers {
   }
 
   #valueAt(mark: number): string {
-    return this.#text.slice(this.#marks[mark + 2], this.#marks[mark + 3]);
+    return this.#text.slice(this.#marks[mark + 2], this.#marks[mark + VALUE_END]);
   }
 
   #findParsed(name: string, from: number): number {
@@ -247,6 +360,7 @@ export class Headers {
   }
 
   #findAdded(name: string, from: number): number {
+    this.#readOwnLines();
     const fields = this.#added;
     for (let at = from; at < fields.length; at += 2) {
       if (sameName(fields[at]!, name)) return at;
@@ -254,13 +368,25 @@ export class Headers {
     return -1;
   }
 
-  #removeAdded(name: string, from: number): void {
+  #deleteParsed(names: NameSet): void {
+    this.#ownMarks();
+    const marks = this.#marks;
+    const text = this.#text;
+    for (let at = 0; at < marks.length; at += MARKS) {
+      const start = marks[at]!;
+      if (start !== REMOVED && names.hasPart(text, start, marks[at + 1]!)) marks[at] = REMOVED;
+    }
+  }
+
+  #keepAdded(wanted: (name: string, value: string) => boolean): void {
     const fields = this.#added;
-    let kept = from;
-    for (let at = from; at < fields.length; at += 2) {
-      if (sameName(fields[at]!, name)) continue;
-      fields[kept] = fields[at]!;
-      fields[kept + 1] = fields[at + 1]!;
+    let kept = 0;
+    for (let at = 0; at < fields.length; at += 2) {
+      const name = fields[at]!;
+      const value = fields[at + 1]!;
+      if (!wanted(name, value)) continue;
+      fields[kept] = name;
+      fields[kept + 1] = value;
       kept += 2;
     }
     fields.length = kept;

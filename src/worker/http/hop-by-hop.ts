@@ -6,9 +6,12 @@
  * `X-Forwarded-For` in `Connection` and have ours removed.
  */
 import type { Headers } from './headers.ts';
+import { knownNames } from './known-names.ts';
 import { NameSet } from './name-set.ts';
 
-const HOP_BY_HOP = new NameSet([
+const CONNECTION = knownNames('connection');
+
+const HOP_BY_HOP = knownNames(
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -19,7 +22,7 @@ const HOP_BY_HOP = new NameSet([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-]);
+);
 
 /**
  * Naming one of these in `Connection` would change what the message means, who
@@ -40,17 +43,16 @@ const NEVER_NOMINATED = new NameSet([
 
 /** Removes them in place. `Trailer` and `TE` go too: each side negotiates its own. */
 export function removeHopByHop(headers: Headers): void {
+  if (headers.lacks(HOP_BY_HOP)) return;
   const nominated = nominatedBy(headers);
-  headers.deleteAll(HOP_BY_HOP);
+  headers.remove(HOP_BY_HOP);
   if (nominated !== undefined) headers.deleteAll(nominated);
 }
 
 /** What `Connection` names beyond the options that everybody sends. */
 function nominatedBy(headers: Headers): NameSet | undefined {
-  const first = headers.get('connection');
-  if (first === undefined || (isPlainOption(first) && !headers.repeats('connection'))) {
-    return undefined;
-  }
+  if (headers.lacks(CONNECTION)) return undefined;
+  if (!headers.repeats(CONNECTION) && isPlainOption(headers.known(CONNECTION, 'connection')!)) return undefined;
   const names = headers
     .getAll('connection')
     .flatMap((value) => value.split(','))

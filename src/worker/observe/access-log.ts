@@ -43,7 +43,6 @@ export interface AccessLogOptions {
 
 const PIPE_BUF = 4_096;
 const FILE_PIECE = 64 * 1024;
-const TEXT_LENGTH = PIPE_BUF;
 /** How long a line waits for company, at most: nobody who watches a log notices. */
 const FLUSH_AFTER_MS = 50;
 const CLOSE_WITHIN_MS = 1_000;
@@ -81,8 +80,6 @@ class BatchedLog implements AccessLog {
   /** In characters; lines are ASCII, so in bytes, too. */
   readonly #pieceLength: number;
   readonly #options: AccessLogOptions;
-  /** The latest lines, still as text: a few at a time are cheaper to make bytes of than each. */
-  #text = '';
   /**
    * Lines that wait for company. Not as text: it would keep the thousand pieces
    * it was made of alive until it is written, and the garbage collector busy.
@@ -107,19 +104,20 @@ class BatchedLog implements AccessLog {
 
   write(entry: AccessEntry): void {
     const line = format(entry);
-    if (this.#text.length + line.length > TEXT_LENGTH) this.#collect();
-    this.#text += line;
+    if (this.#used + line.length > this.#pieceLength) this.#pushBatch();
+    if (line.length > this.#pieceLength) this.#push(Buffer.from(line, 'latin1'));
+    else this.#used += this.#batch.latin1Write(line, this.#used);
     if (this.#scheduled) return;
     this.#scheduled = true;
     setTimeout(() => {
       this.#scheduled = false;
-      this.#queue();
+      this.#pushBatch();
     }, FLUSH_AFTER_MS);
   }
 
   reopen(): void {
     if (this.#path === undefined) return;
-    this.#queue();
+    this.#pushBatch();
     const stale = this.#fd;
     try {
       this.#fd = openFile(this.#path);
@@ -134,7 +132,7 @@ class BatchedLog implements AccessLog {
 
   /** Waits for what is still to be written, but not for a destination that takes nothing. */
   async close(): Promise<void> {
-    this.#queue();
+    this.#pushBatch();
     if (this.#writing) {
       await new Promise<void>((resolve) => {
         this.#onEmpty = resolve;
@@ -142,19 +140,6 @@ class BatchedLog implements AccessLog {
       });
     }
     if (this.#path !== undefined && !this.#writing) closeSync(this.#fd);
-  }
-
-  #collect(): void {
-    const text = this.#text;
-    this.#text = '';
-    if (this.#used + text.length > this.#pieceLength) this.#pushBatch();
-    if (text.length > this.#pieceLength) this.#push(Buffer.from(text, 'latin1'));
-    else this.#used += this.#batch.write(text, this.#used, 'latin1');
-  }
-
-  #queue(): void {
-    this.#collect();
-    this.#pushBatch();
   }
 
   #pushBatch(): void {
@@ -228,37 +213,96 @@ function countLines(bytes: Buffer): number {
   return count;
 }
 
+/**
+ * Most of a line is the same as in the lines before it. Those pieces are made
+ * once and kept: joining thirty pieces for each line would cost three times this.
+ */
 function format(entry: AccessEntry): string {
-  const error = entry.error === undefined ? '' : errorFields(entry.error);
-  const upstream = entry.upstream === undefined ? '' : `,"upstream":${quoted(entry.upstream)}`;
+  const { client, method, target, version, status, bytesSent, bytesReceived, error } = entry;
+  const durationUs = Math.round(entry.durationMs * 1000);
+  const received =
+    bytesReceived === 0
+      ? NOTHING_RECEIVED
+      : `,"bytes_received":${bytesReceived},"duration_us":`;
   return (
-    `${timestamp(entry.time)}","service":${quoted(entry.service)},"client":"${entry.client}",` +
-    `"method":${quoted(entry.method)},"target":${quoted(entry.target)},"version":"${entry.version}",` +
-    `"status":${entry.status},"bytes_sent":${entry.bytesSent},"bytes_received":${entry.bytesReceived},` +
-    `"duration_us":${Math.round(entry.durationMs * 1000)}${upstream}${error},"request_id":"${entry.requestId}"}\n`
+    lineStart(entry.time, entry.service) +
+    client +
+    methodParts.get(method) +
+    (PLAIN.test(target) ? target : escapedText(target)) +
+    statusPart(version, status) +
+    bytesSent +
+    received +
+    durationUs +
+    (entry.upstream === undefined ? '' : upstreamParts.get(entry.upstream)) +
+    (error === undefined ? '' : errorFields(error)) +
+    ',"request_id":"' +
+    entry.requestId +
+    '"}\n'
   );
+}
+
+const NOTHING_RECEIVED = ',"bytes_received":0,"duration_us":';
+
+/** Pieces by the value that they are made of. Values may come from clients, so it starts anew when it is full. */
+class Parts {
+  readonly #parts = new Map<string, string>();
+  readonly #make: (value: string) => string;
+
+  constructor(make: (value: string) => string) {
+    this.#make = make;
+  }
+
+  get(value: string): string {
+    const known = this.#parts.get(value);
+    if (known !== undefined) return known;
+    if (this.#parts.size >= MAX_PARTS) this.#parts.clear();
+    const part = this.#make(value);
+    this.#parts.set(value, part);
+    return part;
+  }
+}
+
+const MAX_PARTS = 256;
+
+const methodParts = new Parts((method) => `","method":${quoted(method)},"target":"`);
+const upstreamParts = new Parts((upstream) => `,"upstream":${quoted(upstream)}`);
+const servicePart = new Parts((service) => `","service":${quoted(service)},"client":"`);
+
+/** By version and status. */
+const statusParts = new Map<string, string[]>();
+
+function statusPart(version: string, status: number): string {
+  let ofVersion = statusParts.get(version);
+  if (ofVersion === undefined) statusParts.set(version, (ofVersion = []));
+  return (ofVersion[status] ??= `","version":"${version}","status":${status},"bytes_sent":`);
+}
+
+let startMs = Number.NaN;
+let startService = '';
+let start = '';
+
+/** Up to the client's address; made anew each millisecond. */
+function lineStart(ms: number, service: string): string {
+  if (ms !== startMs || service !== startService) {
+    startMs = ms;
+    startService = service;
+    start = `{"time":"${new Date(ms).toISOString()}${servicePart.get(service)}`;
+  }
+  return start;
 }
 
 const PLAIN = /^[ !#-[\]-~]*$/;
 
 /** Most texts need no escaping, and looking is cheaper than escaping. */
 function quoted(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text).replace(/[^ -~]/g, escaped);
+  return PLAIN.test(text) ? `"${text}"` : `"${escapedText(text)}"`;
 }
 
 /** A line is ASCII throughout, so that its length is its number of bytes. */
-function escaped(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+function escapedText(text: string): string {
+  return JSON.stringify(text).slice(1, -1).replace(/[^ -~]/g, escaped);
 }
 
-let lastMs = Number.NaN;
-let lastText = '';
-
-/** The beginning of a line up to the time, ISO 8601; made anew each millisecond. */
-function timestamp(ms: number): string {
-  if (ms !== lastMs) {
-    lastMs = ms;
-    lastText = `{"time":"${new Date(ms).toISOString()}`;
-  }
-  return lastText;
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

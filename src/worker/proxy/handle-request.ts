@@ -17,6 +17,7 @@ import type { AbortListener, Exchange } from '../http/exchange.ts';
 import { setForwarded } from '../http/forwarded.ts';
 import { removeHopByHop } from '../http/hop-by-hop.ts';
 import { httpDate } from '../http/date.ts';
+import { knownNames } from '../http/known-names.ts';
 import { normalizePath } from '../http/path.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import type { ResponseReceiver, UpstreamConnection } from '../upstream/http1-connection.ts';
@@ -28,6 +29,8 @@ import type { Awaitable, RequestOutcome } from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
 import { asProxyError, type Session } from './session.ts';
 import { Transfer, type TransferOwner } from './transfer.ts';
+
+const DATE = knownNames('date');
 
 /** Never throws: whatever happens, the exchange is answered or aborted and the request is logged. */
 export function handleRequest(exchange: Exchange, service: ProxyService): void {
@@ -204,7 +207,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     try {
       if (this.#tunnel === undefined) removeHopByHop(head.headers);
       // RFC 9110 §6.6.1: whoever passes a response on supplies the date that it lacks.
-      if (!head.headers.has('date')) head.headers.append('Date', httpDate());
+      if (head.headers.lacks(DATE)) head.headers.append('Date', httpDate());
       const { phases } = this.#service;
       if (phases.upstreamResponseFilter === undefined) return this.#filterResponse(head, body);
       const filtered = phases.upstreamResponseFilter(this.#session, head);

@@ -16,6 +16,7 @@ import type { ErrorCode } from '../../shared/errors/catalog.ts';
 import type { Deadlines, Expiring } from '../../shared/time/deadlines.ts';
 import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
 import type { Headers } from '../http/headers.ts';
+import { knownNames } from '../http/known-names.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
 import { chunkHead, lastChunk, requestHeadText } from '../protocol/http1/encode.ts';
@@ -29,6 +30,7 @@ type State = (typeof State)[keyof typeof State];
 
 /** A peer that sends interim answers without end would keep a request open for ever. */
 const MAX_INTERIM_HEADS = 32;
+const UPGRADE = knownNames('upgrade');
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Whoever sent a request. Hears of interim answers, and then of exactly one of the other three. */
@@ -121,7 +123,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
    */
   send(head: RequestHead, body: IncomingBody | undefined, requester: ResponseReceiver): void {
     this.#requester = requester;
-    this.#asksUpgrade = head.headers.has('upgrade');
+    this.#asksUpgrade = !head.headers.lacks(UPGRADE);
     this.#state = State.AwaitingHead;
     this.useCount += 1;
     this.#method = head.method;
@@ -315,7 +317,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   #upgraded(head: ResponseHead): void {
     if (!this.#asksUpgrade) throw new Malformed('expected no 101, as no upgrade was asked for');
-    if (!head.headers.has('upgrade')) throw new Malformed('expected Upgrade in a 101, got none');
+    if (head.headers.lacks(UPGRADE)) throw new Malformed('expected Upgrade in a 101, got none');
     const requester = this.#requester;
     this.#requester = undefined;
     this.#receiver = undefined;

@@ -6,11 +6,13 @@ export const HT = 0x09;
 export const COLON = 0x3a;
 
 /** What a byte may be part of; bits, so that one table answers all questions. */
-const TOKEN = 1;
-const FIELD_VALUE = 2;
-const TARGET = 4;
+export const TOKEN = 1;
+export const FIELD_VALUE = 2;
+export const TARGET = 4;
 
-const classes = new Uint8Array(256);
+/** For loops over many bytes; the functions below say the same for one. */
+export const byteClasses = new Uint8Array(256);
+const classes = byteClasses;
 for (const byte of Buffer.from(
   "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
 )) {

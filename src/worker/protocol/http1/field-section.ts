@@ -4,20 +4,24 @@
  * colon, no control byte: each of those has been read differently by two
  * proxies in a row, and each such difference is a way to smuggle a request.
  */
-import { Headers } from '../../http/headers.ts';
+import { Headers, type ParsedFields } from '../../http/headers.ts';
+import { knownNameAt, UNDERSCORED } from '../../http/known-names.ts';
 import { lengthBit } from '../../http/name-set.ts';
 import { Malformed } from '../malformed.ts';
-import { COLON, CR, HT, isFieldValue, isToken, LF, shown, SP } from './bytes.ts';
+import { byteClasses, COLON, CR, FIELD_VALUE, HT, LF, shown, SP, TOKEN } from './bytes.ts';
 
 const INCOMPLETE = -1;
+const UNDERSCORE = 0x5f;
 
-/** Finds the field lines of a head or of trailers; one per connection, used again and again. */
+/** Finds the field lines of a head or of trailers; can be used again and again. */
 export class FieldSectionReader {
-  /** Four indices per field, relative to `#base`: start and end of name and value. */
-  #marks: number[] = [];
+  /** Where the text begins that the marks are for. */
   #base = 0;
+  #marks: number[] = [];
   #plain = true;
   #lengths = 0;
+  #present = 0;
+  #repeated = 0;
   readonly #maxCount: number;
 
   constructor(maxCount: number) {
@@ -36,6 +40,8 @@ export class FieldSectionReader {
     this.#base = base;
     this.#plain = true;
     this.#lengths = 0;
+    this.#present = 0;
+    this.#repeated = 0;
     let count = 0;
     let at = from;
     while (at < end) {
@@ -59,21 +65,37 @@ export class FieldSectionReader {
     return INCOMPLETE;
   }
 
-  /** @param text Latin-1, from `base` to the end of the section */
+  /**
+   * The fields that the last successful `read` found; once.
+   *
+   * @param text Latin-1, from `base` to the end of the section
+   */
   headers(text: string): Headers {
-    return Headers.parsed(text, this.#marks, this.#lengths, this.#plain);
+    const parsed: ParsedFields = {
+      text,
+      marks: this.#marks,
+      lengths: this.#lengths,
+      present: this.#present,
+      repeated: this.#repeated,
+      plain: this.#plain,
+    };
+    return new Headers([], parsed);
   }
 
   #readField(bytes: Buffer, from: number, end: number): number {
     let at = from;
-    while (at < end && isToken(bytes[at]!)) at += 1;
+    let hasUnderscore = false;
+    while (at < end && (byteClasses[bytes[at]!]! & TOKEN) !== 0) {
+      if (bytes[at] === UNDERSCORE) hasUnderscore = true;
+      at += 1;
+    }
     if (at === end) return INCOMPLETE;
     if (bytes[at] !== COLON || at === from) throw badName(bytes, from, at);
     const colon = at;
     at += 1;
     while (at < end && (bytes[at] === SP || bytes[at] === HT)) at += 1;
     const start = at;
-    while (at < end && isFieldValue(bytes[at]!)) at += 1;
+    while (at < end && (byteClasses[bytes[at]!]! & FIELD_VALUE) !== 0) at += 1;
     if (at === end) return INCOMPLETE;
     if (bytes[at] !== CR) throw badLineEnd(bytes, from, colon, at, 'CRLF after the value of field');
     if (at + 1 === end) return INCOMPLETE;
@@ -82,8 +104,11 @@ export class FieldSectionReader {
     while (stop > start && (bytes[stop - 1] === SP || bytes[stop - 1] === HT)) stop -= 1;
     if (start !== colon + 2 || bytes[colon + 1] !== SP || stop !== at) this.#plain = false;
     this.#lengths |= lengthBit(colon - from);
+    const name = hasUnderscore ? UNDERSCORED : knownNameAt(bytes, from, colon);
+    this.#repeated |= this.#present & name;
+    this.#present |= name;
     const base = this.#base;
-    this.#marks.push(from - base, colon - base, start - base, stop - base);
+    this.#marks.push(from - base, colon - base, start - base, stop - base, name);
     return at + 2;
   }
 }

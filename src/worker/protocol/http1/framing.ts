@@ -1,8 +1,13 @@
 /** Where a message's body ends, as its head says (RFC 9112 §6). */
 import type { Headers } from '../../http/headers.ts';
+import { knownNames } from '../../http/known-names.ts';
 import type { BodyFraming, HttpVersion } from '../../http/message.ts';
 import { hasNoBody } from '../../http/status.ts';
 import { Malformed } from '../malformed.ts';
+
+const CONTENT_LENGTH = knownNames('content-length');
+const TRANSFER_ENCODING = knownNames('transfer-encoding');
+const CONNECTION = knownNames('connection');
 
 const NONE: BodyFraming = { kind: 'none' };
 const CHUNKED: BodyFraming = { kind: 'chunked' };
@@ -41,9 +46,9 @@ const DIGITS = /^\d{1,16}$/;
 
 /** Identical repeats are allowed by the RFC but refused here: no honest client sends them. */
 function declaredLength(headers: Headers): number | undefined {
-  const first = headers.get('content-length');
-  if (first === undefined) return undefined;
-  if (headers.repeats('content-length'))
+  if (headers.lacks(CONTENT_LENGTH)) return undefined;
+  const first = headers.known(CONTENT_LENGTH, 'content-length')!;
+  if (headers.repeats(CONTENT_LENGTH))
     throw new Malformed('expected one Content-Length, got several');
   const length = DIGITS.test(first) ? Number(first) : Number.NaN;
   if (Number.isSafeInteger(length)) return length;
@@ -55,11 +60,11 @@ function declaredLength(headers: Headers): number | undefined {
 const CODINGS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*$/;
 
 function declaresChunked(headers: Headers, version: HttpVersion): boolean {
-  const first = headers.get('transfer-encoding');
-  if (first === undefined) return false;
-  if (headers.has('content-length'))
+  if (headers.lacks(TRANSFER_ENCODING)) return false;
+  const first = headers.known(TRANSFER_ENCODING, 'transfer-encoding')!;
+  if (!headers.lacks(CONTENT_LENGTH))
     throw new Malformed('expected Content-Length or Transfer-Encoding, got both');
-  if (headers.repeats('transfer-encoding'))
+  if (headers.repeats(TRANSFER_ENCODING))
     throw new Malformed('expected one Transfer-Encoding, got several');
   if (version === '1.0') throw new Malformed('expected no Transfer-Encoding in HTTP/1.0');
   const coding = first.toLowerCase();
@@ -92,9 +97,9 @@ const MAX_CONNECTION_OPTIONS = 32;
 
 /** @throws {Malformed} more options than anybody sends */
 export function connectionWishes(headers: Headers, version: HttpVersion): ConnectionWishes {
-  const first = headers.get('connection');
-  if (first === undefined) return version === '1.1' ? PERSISTENT : CLOSING;
-  if (!headers.repeats('connection')) {
+  if (headers.lacks(CONNECTION)) return version === '1.1' ? PERSISTENT : CLOSING;
+  if (!headers.repeats(CONNECTION)) {
+    const first = headers.known(CONNECTION, 'connection');
     if (first === 'keep-alive') return PERSISTENT;
     if (first === 'close') return CLOSING;
   }

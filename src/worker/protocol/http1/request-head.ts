@@ -6,9 +6,10 @@
  */
 import { isIPv6 } from 'node:net';
 import type { Headers } from '../../http/headers.ts';
+import { knownNames } from '../../http/known-names.ts';
 import type { BodyFraming, HttpVersion, RequestHead } from '../../http/message.ts';
 import { Malformed } from '../malformed.ts';
-import { CR, isTarget, isToken, LF, shown, SP } from './bytes.ts';
+import { byteClasses, CR, LF, shown, SP, TARGET, TOKEN } from './bytes.ts';
 import { FieldSectionReader } from './field-section.ts';
 import { connectionWishes, requestFraming } from './framing.ts';
 
@@ -114,7 +115,7 @@ export class RequestHeadParser {
 
   #readMethod(bytes: Buffer, from: number, end: number): number {
     let at = from;
-    while (at < end && isToken(bytes[at]!)) at += 1;
+    while (at < end && (byteClasses[bytes[at]!]! & TOKEN) !== 0) at += 1;
     if (at - from > MAX_METHOD_BYTES)
       throw new Malformed(`expected a method of at most ${MAX_METHOD_BYTES} bytes, got more`);
     if (at >= end) return INCOMPLETE;
@@ -129,7 +130,7 @@ export class RequestHeadParser {
   #readTarget(bytes: Buffer, from: number, end: number): number {
     const { maxTargetBytes } = this.#limits;
     let at = from;
-    while (at < end && isTarget(bytes[at]!)) at += 1;
+    while (at < end && (byteClasses[bytes[at]!]! & TARGET) !== 0) at += 1;
     if (at - from > maxTargetBytes) {
       throw new Malformed(
         `expected a target of at most ${maxTargetBytes} bytes, got more`,
@@ -191,12 +192,12 @@ export class RequestHeadParser {
 
   /** RFC 9112 §3.2: one valid Host, or the request is refused. */
   #hostOf(headers: Headers, version: HttpVersion): string {
-    const host = headers.get('host');
-    if (host === undefined) {
+    if (headers.lacks(HOST)) {
       if (version === '1.0') return '';
       throw new Malformed('expected a Host field, got none');
     }
-    if (headers.repeats('host')) throw new Malformed('expected one Host field, got several');
+    const host = headers.known(HOST, 'host')!;
+    if (headers.repeats(HOST)) throw new Malformed('expected one Host field, got several');
     // A client asks for the same host over and over.
     if (host === this.#lastHost) return this.#lastHost;
     if (!isAuthority(host)) {
@@ -206,6 +207,9 @@ export class RequestHeadParser {
     return host;
   }
 }
+
+const HOST = knownNames('host');
+const EXPECT = knownNames('expect');
 
 const VERSION_LINE = 'HTTP/1.1\r\n';
 const ZERO = 0x30;
@@ -273,10 +277,9 @@ function resolveTarget(
 }
 
 function expectsContinue(headers: Headers, version: HttpVersion): boolean {
-  const expectation = headers.get('expect');
-  if (expectation === undefined || version === '1.0') return false;
+  if (headers.lacks(EXPECT) || version === '1.0') return false;
   const all = headers.getAll('expect');
-  if (all.length === 1 && expectation.toLowerCase() === '100-continue') return true;
+  if (all.length === 1 && all[0]!.toLowerCase() === '100-continue') return true;
   throw new Malformed(
     `expected Expect to be 100-continue, got ${JSON.stringify(all.join(', '))}`,
     'expectation-failed',

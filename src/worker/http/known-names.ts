@@ -1,0 +1,77 @@
+/**
+ * The field names that Sluice itself looks at, a bit for each. A head is asked
+ * about twenty of them for every message, and nearly always has two or three:
+ * with bits, the parser answers all those questions in one pass.
+ */
+const NAMES = [
+  'host',
+  'date',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'expect',
+  'upgrade',
+  'via',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'http2-settings',
+  'proxy',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+] as const;
+
+export type KnownName = (typeof NAMES)[number];
+
+/** A set of known names, as bits. */
+export type KnownNames = number;
+
+/** Set for every name with an underscore in it, known or not. */
+export const UNDERSCORED: KnownNames = 1 << 30;
+
+export function knownNames(...names: readonly KnownName[]): KnownNames {
+  return names.reduce((bits, name) => bits | (1 << NAMES.indexOf(name)), 0);
+}
+
+/** By length and first letter, which no two of them share. */
+const candidates: (string | undefined)[] = Array.from({ length: 32 * 32 });
+const bits: KnownNames[] = Array.from({ length: 32 * 32 }, () => 0);
+for (const name of NAMES) {
+  const at = place(name.length, name.charCodeAt(0));
+  if (candidates[at] !== undefined) throw new Error(`${name} and ${candidates[at]} collide`);
+  candidates[at] = name;
+  bits[at] = knownNames(name);
+}
+
+function place(length: number, first: number): number {
+  return (length << 5) | (first & 31);
+}
+
+/** The bit of the name in `bytes[from..end)`, in whatever case; 0 if it is none of them. */
+export function knownNameAt(bytes: Uint8Array, from: number, end: number): KnownNames {
+  const length = end - from;
+  if (length > 31) return 0;
+  const index = place(length, bytes[from]!);
+  const name = candidates[index];
+  if (name === undefined) return 0;
+  // Bit 5 makes a letter lower case, and of what else may stand in a name nothing a letter of these.
+  for (let at = 0; at < length; at++) {
+    if ((bytes[from + at]! | 0x20) !== name.charCodeAt(at)) return 0;
+  }
+  return bits[index]!;
+}
+
+/** The same for a name that is a string already, with `UNDERSCORED` where it belongs. */
+export function knownName(name: string): KnownNames {
+  const underscored = name.includes('_') ? UNDERSCORED : 0;
+  if (name.length > 31 || name.length === 0) return underscored;
+  const index = place(name.length, name.charCodeAt(0));
+  const candidate = candidates[index];
+  if (candidate === undefined) return underscored;
+  return name.toLowerCase() === candidate ? bits[index]! : underscored;
+}
