@@ -103,7 +103,7 @@ function openEngine(folder: string) {
   const balancers = balancersFrom(settings);
   const layout = new MetricsLayout({
     services: ['edge'],
-    upstreams: ["origin"],
+    upstreams: ['origin'],
   });
   const recorder = new Recorder(new Float64Array(layout.slots), layout);
   const deadlines = new Deadlines();

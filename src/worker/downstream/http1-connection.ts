@@ -144,6 +144,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     switch (this.#reading) {
       case Reading.Head:
       case Reading.Discarding:
+        return this.#close(); // an answer may still be on its way
       case Reading.Lingering:
         return this.#transport.destroy();
       case Reading.Body:
@@ -167,11 +168,22 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#endTunnelIfDone();
   }
 
+  onBlocked(): void {
+    this.writeWasBlocked();
+    // The answer was complete, and the next request is already being waited for.
+    if (this.#exchange === undefined && this.#reading === Reading.Head) {
+      this.#reading = Reading.Answering;
+      this.#keepAliveAfterDrain = true;
+    }
+  }
+
   onWritable(): void {
     this.#writeBlocked = false;
     this.#answerPace.stop(this.#options.deadlines.now);
     if (this.#keepAliveAfterDrain !== undefined)
       return this.#afterAnswer(this.#keepAliveAfterDrain);
+    if (this.#reading === Reading.Lingering)
+      this.deadlineAt = this.#options.deadlines.now + LINGER_MS;
     if (this.#exchange === undefined) return;
     this.deadlineAt = this.#reading === Reading.Body ? this.#bodyDeadline() : NEVER;
     this.#exchange.onDrain?.();

@@ -131,9 +131,9 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
       return this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
     }
     this.#owed = body;
-    const declared = head.headers.known(CONTENT_LENGTH, 'content-length');
-    if (declared === undefined) return `Content-Length: ${body}\r\n`;
-    if (declared !== String(body)) head.headers.set('content-length', String(body));
+    if (head.headers.lacks(CONTENT_LENGTH)) return `Content-Length: ${body}\r\n`;
+    if (head.headers.known(CONTENT_LENGTH, 'content-length') !== String(body))
+      head.headers.set('content-length', String(body));
     return '';
   }
 

@@ -69,7 +69,10 @@ interface KnownClaims {
 }
 const knownClaims = new WeakMap<ClientAddress, KnownClaims>();
 
-function ownClaims({ client, request: { authority }, scheme }: Exchange, forwarded: boolean): string {
+function ownClaims(
+  { client, request: { authority }, scheme }: Exchange,
+  forwarded: boolean,
+): string {
   const known = knownClaims.get(client);
   if (
     known !== undefined &&

@@ -25,13 +25,13 @@ const BIT = 4;
 /** In place of the start of a removed field's name. */
 const REMOVED = -1;
 
-/** What a codec has found out about the fields of a head. */
+/** What a codec has found out about the fields of a head. Nobody changes it any more. */
 export interface ParsedFields {
   /** What the marks point into: Latin-1, lines ended by CRLF. */
   readonly text: string;
   /** Five per field, in order: start and end of the name, start and end of the value, bit of the name. */
-  readonly marks: number[];
-  /** `lengthBit` of all names. */
+  readonly marks: readonly number[];
+  /** `lengthBit` of all names: most questions end here. */
   readonly lengths: number;
   /** Bits of the names that there are. */
   readonly present: KnownNames;
@@ -50,14 +50,13 @@ const NO_FIELDS: ParsedFields = {
   plain: true,
 };
 
+/** In place of an array for fields that were added, while there are none; never changed. */
+const NONE: string[] = [];
+
 export class Headers {
-  readonly #text: string;
-  readonly #plain: boolean;
-  /** Which lengths the parsed names have, a bit for each: most questions end here. */
-  readonly #lengths: number;
-  #marks: number[];
-  /** Somebody else uses the same marks: they are copied before the first change. */
-  #marksAreShared: boolean;
+  readonly #parsed: ParsedFields;
+  /** Those of `#parsed`, until the first change. */
+  #marks: readonly number[];
   #present: KnownNames;
   #repeated: KnownNames;
   /** The fields after the parsed ones: name, value, name, value. */
@@ -66,12 +65,9 @@ export class Headers {
   #ownLines = '';
 
   /** @param fields flat names and values, taken over, not copied */
-  constructor(fields: string[] = [], parsed: ParsedFields = NO_FIELDS) {
-    this.#text = parsed.text;
-    this.#plain = parsed.plain;
-    this.#lengths = parsed.lengths;
+  constructor(fields: string[] = NONE, parsed: ParsedFields = NO_FIELDS) {
+    this.#parsed = parsed;
     this.#marks = parsed.marks;
-    this.#marksAreShared = false;
     this.#present = parsed.present;
     this.#repeated = parsed.repeated;
     this.#added = fields;
@@ -121,8 +117,7 @@ export class Headers {
   remove(names: KnownNames): void {
     if ((this.#present & names) === 0) return;
     this.#readOwnLines();
-    this.#ownMarks();
-    const marks = this.#marks;
+    const marks = this.#ownMarks();
     for (let at = 0; at < marks.length; at += MARKS) {
       if ((marks[at + BIT]! & names) !== 0) marks[at] = REMOVED;
     }
@@ -180,7 +175,7 @@ export class Headers {
   /** As `append`, for values of Sluice's own that cannot hold what must not be on a line. */
   push(name: string, value: string): void {
     this.#readOwnLines();
-    this.#added.push(name, value);
+    this.#add(name, value);
     this.#note(name);
   }
 
@@ -199,8 +194,7 @@ export class Headers {
   delete(name: string): this {
     this.#readOwnLines();
     for (let at = this.#findParsed(name, 0); at >= 0; at = this.#findParsed(name, at + MARKS)) {
-      this.#ownMarks();
-      this.#marks[at] = REMOVED;
+      this.#ownMarks()[at] = REMOVED;
     }
     if (this.#added.length > 0) this.#keepAdded((added) => !sameName(added, name));
     this.#forget(name);
@@ -210,7 +204,7 @@ export class Headers {
   /** Removes every field whose name is in the set. */
   deleteAll(names: NameSet): void {
     this.#readOwnLines();
-    if ((this.#lengths & names.lengths) !== 0) this.#deleteParsed(names);
+    if ((this.#parsed.lengths & names.lengths) !== 0) this.#deleteParsed(names);
     if (this.#added.length > 0) this.#keepAdded((name) => !names.has(name));
     this.#countAgain();
   }
@@ -223,16 +217,10 @@ export class Headers {
   }
 
   clone(): Headers {
-    this.#marksAreShared = true;
-    const copy = new Headers([], {
-      text: this.#text,
-      marks: this.#marks,
-      lengths: this.#lengths,
-      present: this.#present,
-      repeated: this.#repeated,
-      plain: this.#plain,
-    });
-    copy.#marksAreShared = true;
+    const copy = new Headers(NONE, this.#parsed);
+    copy.#marks = this.#marks === this.#parsed.marks ? this.#marks : this.#marks.slice();
+    copy.#present = this.#present;
+    copy.#repeated = this.#repeated;
     copy.#ownLines = this.#ownLines;
     if (this.#added.length > 0) copy.#added = this.#added.slice();
     return copy;
@@ -250,16 +238,17 @@ export class Headers {
 
   /** For codecs: all of it as lines, each with its CRLF. */
   lines(): string {
-    let lines = this.#plain ? this.#plainLines() : this.#tidiedLines();
+    let lines = this.#parsed.plain ? this.#plainLines() : this.#tidiedLines();
     const added = this.#added;
-    for (let at = 0; at < added.length; at += 2) lines += `${added[at]}: ${added[at + 1]}\r\n`;
+    for (let at = 0; at < added.length; at += 2)
+      lines += added[at]! + ': ' + added[at + 1]! + '\r\n';
     return this.#ownLines === '' ? lines : lines + this.#ownLines;
   }
 
   /** Runs of lines between removed ones, each in one piece. */
   #plainLines(): string {
     const marks = this.#marks;
-    const text = this.#text;
+    const { text } = this.#parsed;
     let lines = '';
     let runStart = -1;
     let runEnd = -1;
@@ -312,10 +301,15 @@ export class Headers {
 
   // ── the three places where fields are ─────────────────────────────────────
 
-  #ownMarks(): void {
-    if (!this.#marksAreShared) return;
-    this.#marks = this.#marks.slice();
-    this.#marksAreShared = false;
+  /** Marks that may be changed. */
+  #ownMarks(): number[] {
+    if (this.#marks === this.#parsed.marks) this.#marks = this.#marks.slice();
+    return this.#marks as number[];
+  }
+
+  #add(name: string, value: string): void {
+    if (this.#added === NONE) this.#added = [name, value];
+    else this.#added.push(name, value);
   }
 
   /** Makes strings of the lines of our own. */
@@ -325,7 +319,7 @@ export class Headers {
     this.#ownLines = '';
     for (const line of lines) {
       const colon = line.indexOf(': ');
-      if (colon > 0) this.#added.push(line.slice(0, colon), line.slice(colon + 2));
+      if (colon > 0) this.#add(line.slice(0, colon), line.slice(colon + 2));
     }
   }
 
@@ -335,26 +329,25 @@ export class Headers {
     if (this.#marks.length === 0) return;
     const fields = [...this].flat();
     this.#marks = [];
-    this.#marksAreShared = false;
     this.#added = fields;
   }
 
   #nameAt(mark: number): string {
-    return this.#text.slice(this.#marks[mark], this.#marks[mark + 1]);
+    return this.#parsed.text.slice(this.#marks[mark], this.#marks[mark + 1]);
   }
 
   #valueAt(mark: number): string {
-    return this.#text.slice(this.#marks[mark + 2], this.#marks[mark + VALUE_END]);
+    return this.#parsed.text.slice(this.#marks[mark + 2], this.#marks[mark + VALUE_END]);
   }
 
   #findParsed(name: string, from: number): number {
     const { length } = name;
-    if ((this.#lengths & lengthBit(length)) === 0) return -1;
+    if ((this.#parsed.lengths & lengthBit(length)) === 0) return -1;
     const marks = this.#marks;
     for (let at = from; at < marks.length; at += MARKS) {
       const start = marks[at]!;
       if (marks[at + 1]! - start !== length || start === REMOVED) continue;
-      if (isNameAt(this.#text, start, name)) return at;
+      if (isNameAt(this.#parsed.text, start, name)) return at;
     }
     return -1;
   }
@@ -369,9 +362,8 @@ export class Headers {
   }
 
   #deleteParsed(names: NameSet): void {
-    this.#ownMarks();
-    const marks = this.#marks;
-    const text = this.#text;
+    const marks = this.#ownMarks();
+    const { text } = this.#parsed;
     for (let at = 0; at < marks.length; at += MARKS) {
       const start = marks[at]!;
       if (start !== REMOVED && names.hasPart(text, start, marks[at + 1]!)) marks[at] = REMOVED;

@@ -52,7 +52,8 @@ export function removeHopByHop(headers: Headers): void {
 /** What `Connection` names beyond the options that everybody sends. */
 function nominatedBy(headers: Headers): NameSet | undefined {
   if (headers.lacks(CONNECTION)) return undefined;
-  if (!headers.repeats(CONNECTION) && isPlainOption(headers.known(CONNECTION, 'connection')!)) return undefined;
+  if (!headers.repeats(CONNECTION) && isPlainOption(headers.known(CONNECTION, 'connection')!))
+    return undefined;
   const names = headers
     .getAll('connection')
     .flatMap((value) => value.split(','))

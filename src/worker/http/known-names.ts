@@ -38,14 +38,18 @@ export function knownNames(...names: readonly KnownName[]): KnownNames {
   return names.reduce((bits, name) => bits | (1 << NAMES.indexOf(name)), 0);
 }
 
+interface Candidate {
+  readonly name: KnownName;
+  readonly bytes: Uint8Array;
+  readonly bit: KnownNames;
+}
+
 /** By length and first letter, which no two of them share. */
-const candidates: (string | undefined)[] = Array.from({ length: 32 * 32 });
-const bits: KnownNames[] = Array.from({ length: 32 * 32 }, () => 0);
+const candidates: (Candidate | undefined)[] = Array.from({ length: 32 * 32 });
 for (const name of NAMES) {
   const at = place(name.length, name.charCodeAt(0));
-  if (candidates[at] !== undefined) throw new Error(`${name} and ${candidates[at]} collide`);
-  candidates[at] = name;
-  bits[at] = knownNames(name);
+  if (candidates[at] !== undefined) throw new Error(`${name} and ${candidates[at].name} collide`);
+  candidates[at] = { name, bytes: Buffer.from(name), bit: knownNames(name) };
 }
 
 function place(length: number, first: number): number {
@@ -56,22 +60,21 @@ function place(length: number, first: number): number {
 export function knownNameAt(bytes: Uint8Array, from: number, end: number): KnownNames {
   const length = end - from;
   if (length > 31) return 0;
-  const index = place(length, bytes[from]!);
-  const name = candidates[index];
-  if (name === undefined) return 0;
+  const candidate = candidates[place(length, bytes[from]!)];
+  if (candidate === undefined) return 0;
+  const name = candidate.bytes;
   // Bit 5 makes a letter lower case, and of what else may stand in a name nothing a letter of these.
   for (let at = 0; at < length; at++) {
-    if ((bytes[from + at]! | 0x20) !== name.charCodeAt(at)) return 0;
+    if ((bytes[from + at]! | 0x20) !== name[at]) return 0;
   }
-  return bits[index]!;
+  return candidate.bit;
 }
 
 /** The same for a name that is a string already, with `UNDERSCORED` where it belongs. */
 export function knownName(name: string): KnownNames {
   const underscored = name.includes('_') ? UNDERSCORED : 0;
   if (name.length > 31 || name.length === 0) return underscored;
-  const index = place(name.length, name.charCodeAt(0));
-  const candidate = candidates[index];
+  const candidate = candidates[place(name.length, name.charCodeAt(0))];
   if (candidate === undefined) return underscored;
-  return name.toLowerCase() === candidate ? bits[index]! : underscored;
+  return name.toLowerCase() === candidate.name ? candidate.bit : underscored;
 }

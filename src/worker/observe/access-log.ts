@@ -221,9 +221,7 @@ function format(entry: AccessEntry): string {
   const { client, method, target, version, status, bytesSent, bytesReceived, error } = entry;
   const durationUs = Math.round(entry.durationMs * 1000);
   const received =
-    bytesReceived === 0
-      ? NOTHING_RECEIVED
-      : `,"bytes_received":${bytesReceived},"duration_us":`;
+    bytesReceived === 0 ? NOTHING_RECEIVED : `,"bytes_received":${bytesReceived},"duration_us":`;
   return (
     lineStart(entry.time, entry.service) +
     client +
@@ -300,7 +298,9 @@ function quoted(text: string): string {
 
 /** A line is ASCII throughout, so that its length is its number of bytes. */
 function escapedText(text: string): string {
-  return JSON.stringify(text).slice(1, -1).replace(/[^ -~]/g, escaped);
+  return JSON.stringify(text)
+    .slice(1, -1)
+    .replace(/[^ -~]/g, escaped);
 }
 
 function escaped(unit: string): string {

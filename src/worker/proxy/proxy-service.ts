@@ -1,4 +1,5 @@
 /** A `ProxyHttp` in a worker, with everything a request of it needs. */
+import { performance } from 'node:perf_hooks';
 import type { Log } from '../../shared/log/log.ts';
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder, ServiceRecorder } from '../../shared/metrics/recorder.ts';

@@ -1,4 +1,5 @@
 /** One request and its answer, as the phases see it. */
+import { performance } from 'node:perf_hooks';
 import type { Log } from '../../shared/log/log.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
@@ -139,12 +140,22 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([
 
 /** Process and start time in front, a counter behind: unique, and 20 times cheaper than random bytes. */
 const REQUEST_ID_PREFIX = `${process.pid.toString(36)}-${Date.now().toString(36)}-`;
-let requestsCounted = 0;
+/** The last digits of the counter, as text. */
+const LOW_DIGITS = Array.from({ length: 1_000 }, (_, number) => String(number).padStart(3, '0'));
+let thousands = 0;
+let requestIdStart = `${REQUEST_ID_PREFIX}0`;
+let ofThousand = 0;
 
 /** Also for requests that get no session. */
 export function nextRequestId(): string {
-  requestsCounted += 1;
-  return `${REQUEST_ID_PREFIX}${requestsCounted}`;
+  if (ofThousand === LOW_DIGITS.length) {
+    ofThousand = 0;
+    thousands += 1;
+    requestIdStart = REQUEST_ID_PREFIX + thousands;
+  }
+  const id = requestIdStart + LOW_DIGITS[ofThousand]!;
+  ofThousand += 1;
+  return id;
 }
 
 /** Whatever was thrown, as the kind of error that the rest of the proxy understands. */

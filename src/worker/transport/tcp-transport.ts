@@ -9,9 +9,14 @@
  * So bytes are written at once, by a system call of our own that says how many
  * the kernel took, and only the rest is copied and left to the event loop. On a
  * large body that spares nearly every copy.
+ *
+ * Text, that is heads and small bodies, waits until every connection that had
+ * something to say has been heard in this turn of the event loop, and then leaves
+ * together with everybody else's (`end-of-turn.ts`).
  */
 import { writeSync, writevSync } from 'node:fs';
 import { constants } from 'node:os';
+import { atEndOfTurn, type EndOfTurnListener } from './end-of-turn.ts';
 import { tcpInternals, type HandleOwner } from './node-internals.ts';
 import type { TcpHandle, WriteRequest } from './node-internals.ts';
 import { systemError } from './system-error.ts';
@@ -22,6 +27,9 @@ const internals = tcpInternals()!;
 
 /** More per read costs fewer system calls for large bodies; beyond this the gain is lost in the caches. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
+
+/** Text beyond this does not wait: a client that sends many requests at once must not fill our memory with answers. */
+const MAX_WAITING = 64 * 1024;
 
 /** libuv's UV_EOF. */
 const END_OF_FILE = -4095;
@@ -38,11 +46,13 @@ export interface RemoteAddress {
   readonly port: number;
 }
 
-export class TcpTransport implements Transport, HandleOwner {
+export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly #handle: TcpHandle;
   #owner: TransportOwner = NOBODY;
+  /** Text that leaves at the end of this turn, or after what is unfinished. */
+  #waiting = '';
   /** Writes that the event loop still has to finish. */
   #unfinished = 0;
   #reading = false;
@@ -110,23 +120,42 @@ export class TcpTransport implements Transport, HandleOwner {
 
   writeText(latin1: string): boolean {
     if (!this.#canWrite()) return true;
+    if (this.#waiting === '') atEndOfTurn(this);
+    this.#waiting += latin1;
+    if (this.#waiting.length > MAX_WAITING) return this.#writeWaiting();
+    return this.#unfinished === 0;
+  }
+
+  onEndOfTurn(): void {
+    // What the event loop still has to finish goes first; its end looks after what waits.
+    if (this.#unfinished > 0 || this.#writeWaiting()) return;
+    this.#owner.onBlocked();
+  }
+
+  /** @returns false: the kernel did not take all of it */
+  #writeWaiting(): boolean {
+    const text = this.#waiting;
+    this.#waiting = '';
+    if (text === '' || this.#closing) return true;
     const { WriteWrap, state, WRITE_IS_ASYNC } = internals;
     const request = (spareRequest ??= new WriteWrap());
-    const status = this.#handle.writeLatin1String(request, latin1);
+    const status = this.#handle.writeLatin1String(request, text);
     if (status !== 0) return this.#writeFailed(status);
     return state[WRITE_IS_ASYNC] === 0 || this.#leave(request);
   }
 
   writeBytes(latin1: string, bytes: Buffer, from: number, end: number): boolean {
     if (!this.#canWrite()) return true;
-    const taken = this.#unfinished > 0 ? 0 : this.#tryWrite(latin1, bytes, from, end);
+    const text = this.#waiting + latin1;
+    this.#waiting = '';
+    const taken = this.#unfinished > 0 ? 0 : this.#tryWrite(text, bytes, from, end);
     if (taken < 0) return true;
-    const textTaken = Math.min(taken, latin1.length);
-    const rest = end - from + latin1.length - taken;
+    const textTaken = Math.min(taken, text.length);
+    const rest = text.length + end - from - taken;
     if (rest === 0) return true;
     const copy = Buffer.allocUnsafeSlow(rest);
-    copy.latin1Write(latin1.slice(textTaken), 0);
-    bytes.copy(copy, latin1.length - textTaken, from + taken - textTaken, end);
+    copy.latin1Write(text.slice(textTaken), 0);
+    bytes.copy(copy, text.length - textTaken, from + taken - textTaken, end);
     return this.#writeLater(copy);
   }
 
@@ -161,7 +190,7 @@ export class TcpTransport implements Transport, HandleOwner {
       this.#unfinished -= 1;
       if (this.#closing) return;
       if (status < 0) this.#writeFailed(status);
-      else if (this.#unfinished === 0) this.#owner.onWritable();
+      else if (this.#unfinished === 0 && this.#writeWaiting()) this.#owner.onWritable();
     };
     return false;
   }
@@ -184,6 +213,7 @@ export class TcpTransport implements Transport, HandleOwner {
 
   end(): void {
     if (this.#ending || this.#closing) return;
+    if (!this.#writeWaiting()) this.#owner.onBlocked();
     this.#ending = true;
     const request = new internals.ShutdownWrap();
     request.oncomplete = () => this.#wroteAll();
@@ -211,6 +241,7 @@ export class TcpTransport implements Transport, HandleOwner {
 
   reset(): void {
     if (this.#closing) return;
+    this.#writeWaiting();
     // What is still queued here would make the kernel close in peace.
     if (this.#handle.reset(onclosed) !== 0) return this.destroy();
     this.#closing = true;

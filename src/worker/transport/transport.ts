@@ -10,7 +10,9 @@ export interface TransportOwner {
   onBytes(bytes: Buffer, from: number, end: number): void;
   /** The other side will send no more; writing may still be possible. */
   onEnd(): void;
-  /** What was written has left for the kernel; `write…` may be called again after it said no. */
+  /** The kernel did not take what was written a moment ago: until `onWritable`, better write nothing more. */
+  onBlocked(): void;
+  /** Everything that was written has left for the kernel, after `write…` or `onBlocked` said no. */
   onWritable(): void;
   /** The end of it, exactly once; nothing is called afterwards. */
   onClosed(error: Error | undefined): void;
@@ -22,11 +24,16 @@ export interface Transport {
   readonly remotePort: number;
   /** From now on somebody else owns it, and hears of what happens. */
   handTo(owner: TransportOwner): void;
-  /** @returns false: the kernel is full; wait for `onWritable` */
+  /**
+   * For heads and small bodies. It leaves soon, and until then others that are
+   * written join it; if the kernel then does not take it, `onBlocked` says so.
+   *
+   * @returns false: the kernel is full already; wait for `onWritable`
+   */
   writeText(latin1: string): boolean;
   /**
-   * The text and behind it the bytes `[from, end)`, as one write. The caller may
-   * do with the bytes what it likes afterwards.
+   * The text and behind it the bytes `[from, end)`, as one write and at once. The
+   * caller may do with the bytes what it likes afterwards.
    *
    * @returns as `writeText`
    */
@@ -36,7 +43,7 @@ export interface Transport {
   resume(): void;
   /** Sends what was written, then says that no more will come. */
   end(): void;
-  /** Closes at once; unsent bytes are lost. */
+  /** Closes at once; what has not left yet is lost. */
   destroy(): void;
   /** Closes at once with a TCP reset, so that the other side cannot take what it got for complete. */
   reset(): void;
@@ -49,6 +56,7 @@ export const SMALL_WRITE = 16 * 1024 - 256;
 export const NOBODY: TransportOwner = {
   onBytes() {},
   onEnd() {},
+  onBlocked() {},
   onWritable() {},
   onClosed() {},
 };

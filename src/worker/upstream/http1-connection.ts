@@ -379,6 +379,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#bodyComplete(false);
   }
 
+  onBlocked(): void {
+    this.#blocked();
+  }
+
   onWritable(): void {
     this.#writeBlocked = false;
     this.#armRead();

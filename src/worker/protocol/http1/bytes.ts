@@ -9,8 +9,9 @@ export const COLON = 0x3a;
 export const TOKEN = 1;
 export const FIELD_VALUE = 2;
 export const TARGET = 4;
+export const UNDERSCORE = 8;
 
-/** For loops over many bytes; the functions below say the same for one. */
+/** By byte. For loops over many of them; the functions below say the same for one. */
 export const byteClasses = new Uint8Array(256);
 const classes = byteClasses;
 for (const byte of Buffer.from(
@@ -24,6 +25,8 @@ for (let byte = 0; byte < 256; byte++) {
   // No backslash and no fragment: some peers take them for a slash and for the end of the path.
   if (byte > SP && byte < 0x7f && byte !== 0x5c && byte !== 0x23) classes[byte]! |= TARGET;
 }
+
+classes[0x5f]! |= UNDERSCORE;
 
 export function isToken(byte: number): boolean {
   return (classes[byte]! & TOKEN) !== 0;

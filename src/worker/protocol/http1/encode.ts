@@ -8,12 +8,12 @@ import type { RequestHead, ResponseHead } from '../../http/message.ts';
 
 /** @param extra lines that only the connection knows about, each with its CRLF */
 export function requestHeadText(head: RequestHead, extra: string): string {
-  return `${head.method} ${head.target} HTTP/1.1\r\n${head.headers.lines()}${extra}\r\n`;
+  return head.method + ' ' + head.target + ' HTTP/1.1\r\n' + head.headers.lines() + extra + '\r\n';
 }
 
 /** @param extra lines that only the connection knows about, each with its CRLF */
 export function responseHeadText(head: ResponseHead, extra: string): string {
-  return `${statusLine(head)}${head.headers.lines()}${extra}\r\n`;
+  return statusLine(head) + head.headers.lines() + extra + '\r\n';
 }
 
 const USUAL_LINES: readonly (string | undefined)[] = Array.from({ length: 600 }, (_, status) =>

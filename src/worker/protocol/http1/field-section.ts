@@ -8,16 +8,18 @@ import { Headers, type ParsedFields } from '../../http/headers.ts';
 import { knownNameAt, UNDERSCORED } from '../../http/known-names.ts';
 import { lengthBit } from '../../http/name-set.ts';
 import { Malformed } from '../malformed.ts';
-import { byteClasses, COLON, CR, FIELD_VALUE, HT, LF, shown, SP, TOKEN } from './bytes.ts';
+import { byteClasses, COLON, CR, FIELD_VALUE, HT, LF } from './bytes.ts';
+import { shown, SP, TOKEN, UNDERSCORE } from './bytes.ts';
 
 const INCOMPLETE = -1;
-const UNDERSCORE = 0x5f;
 
 /** Finds the field lines of a head or of trailers; can be used again and again. */
 export class FieldSectionReader {
   /** Where the text begins that the marks are for. */
   #base = 0;
-  #marks: number[] = [];
+  /** Room for the marks of all fields; only the first `#markCount` mean something. */
+  readonly #marks: number[] = [];
+  #markCount = 0;
   #plain = true;
   #lengths = 0;
   #present = 0;
@@ -36,7 +38,7 @@ export class FieldSectionReader {
    * @throws {Malformed} as early as the bytes allow
    */
   read(bytes: Buffer, from: number, end: number, base: number): number {
-    this.#marks = [];
+    this.#markCount = 0;
     this.#base = base;
     this.#plain = true;
     this.#lengths = 0;
@@ -73,20 +75,23 @@ export class FieldSectionReader {
   headers(text: string): Headers {
     const parsed: ParsedFields = {
       text,
-      marks: this.#marks,
+      marks: this.#marks.slice(0, this.#markCount),
       lengths: this.#lengths,
       present: this.#present,
       repeated: this.#repeated,
       plain: this.#plain,
     };
-    return new Headers([], parsed);
+    return new Headers(undefined, parsed);
   }
 
   #readField(bytes: Buffer, from: number, end: number): number {
+    const classes = byteClasses;
     let at = from;
-    let hasUnderscore = false;
-    while (at < end && (byteClasses[bytes[at]!]! & TOKEN) !== 0) {
-      if (bytes[at] === UNDERSCORE) hasUnderscore = true;
+    let seen = 0;
+    while (at < end) {
+      const kind = classes[bytes[at]!]!;
+      if ((kind & TOKEN) === 0) break;
+      seen |= kind;
       at += 1;
     }
     if (at === end) return INCOMPLETE;
@@ -95,7 +100,7 @@ export class FieldSectionReader {
     at += 1;
     while (at < end && (bytes[at] === SP || bytes[at] === HT)) at += 1;
     const start = at;
-    while (at < end && (byteClasses[bytes[at]!]! & FIELD_VALUE) !== 0) at += 1;
+    while (at < end && (classes[bytes[at]!]! & FIELD_VALUE) !== 0) at += 1;
     if (at === end) return INCOMPLETE;
     if (bytes[at] !== CR) throw badLineEnd(bytes, from, colon, at, 'CRLF after the value of field');
     if (at + 1 === end) return INCOMPLETE;
@@ -104,11 +109,18 @@ export class FieldSectionReader {
     while (stop > start && (bytes[stop - 1] === SP || bytes[stop - 1] === HT)) stop -= 1;
     if (start !== colon + 2 || bytes[colon + 1] !== SP || stop !== at) this.#plain = false;
     this.#lengths |= lengthBit(colon - from);
-    const name = hasUnderscore ? UNDERSCORED : knownNameAt(bytes, from, colon);
+    const name = (seen & UNDERSCORE) === 0 ? knownNameAt(bytes, from, colon) : UNDERSCORED;
     this.#repeated |= this.#present & name;
     this.#present |= name;
     const base = this.#base;
-    this.#marks.push(from - base, colon - base, start - base, stop - base, name);
+    const marks = this.#marks;
+    const mark = this.#markCount;
+    marks[mark] = from - base;
+    marks[mark + 1] = colon - base;
+    marks[mark + 2] = start - base;
+    marks[mark + 3] = stop - base;
+    marks[mark + 4] = name;
+    this.#markCount = mark + 5;
     return at + 2;
   }
 }

@@ -42,19 +42,31 @@ export function responseFraming(
   return length === undefined ? UNTIL_CLOSE : { kind: 'length', length };
 }
 
-const DIGITS = /^\d{1,16}$/;
-
 /** Identical repeats are allowed by the RFC but refused here: no honest client sends them. */
 function declaredLength(headers: Headers): number | undefined {
   if (headers.lacks(CONTENT_LENGTH)) return undefined;
   const first = headers.known(CONTENT_LENGTH, 'content-length')!;
   if (headers.repeats(CONTENT_LENGTH))
     throw new Malformed('expected one Content-Length, got several');
-  const length = DIGITS.test(first) ? Number(first) : Number.NaN;
+  const length = lengthFrom(first);
   if (Number.isSafeInteger(length)) return length;
   throw new Malformed(
     `expected Content-Length to be a number below 2^53, got ${JSON.stringify(first)}`,
   );
+}
+
+const MAX_DIGITS = 16;
+
+/** Digits only, and not more than a number can hold exactly; else NaN. */
+function lengthFrom(text: string): number {
+  if (text.length === 0 || text.length > MAX_DIGITS) return Number.NaN;
+  let length = 0;
+  for (let at = 0; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 const CODINGS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*$/;

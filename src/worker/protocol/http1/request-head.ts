@@ -150,9 +150,9 @@ export class RequestHeadParser {
     const available = Math.min(end - from, VERSION_LINE.length);
     for (let at = 0; at < available; at++) {
       const byte = bytes[from + at]!;
-      const wanted = VERSION_LINE.charCodeAt(at);
+      if (byte === VERSION_LINE[at]) continue;
       const isVersionDigit = at === 5 || at === 7;
-      if (isVersionDigit ? byte >= 0x30 && byte <= 0x39 : byte === wanted) continue;
+      if (isVersionDigit && byte >= 0x30 && byte <= 0x39) continue;
       throw new Malformed(`expected "HTTP/1.1" and CRLF after the target, got ${shown(byte)}`);
     }
     if (available < VERSION_LINE.length) return INCOMPLETE;
@@ -211,7 +211,7 @@ export class RequestHeadParser {
 const HOST = knownNames('host');
 const EXPECT = knownNames('expect');
 
-const VERSION_LINE = 'HTTP/1.1\r\n';
+const VERSION_LINE = Buffer.from('HTTP/1.1\r\n');
 const ZERO = 0x30;
 const ONE = 0x31;
 

@@ -5,7 +5,7 @@
  */
 import type { BodyFraming, HttpVersion, ResponseHead } from '../../http/message.ts';
 import { Malformed } from '../malformed.ts';
-import { CR, isDigit, isFieldValue, LF, shown, SP } from './bytes.ts';
+import { byteClasses, CR, FIELD_VALUE, isDigit, LF, shown, SP } from './bytes.ts';
 import { FieldSectionReader } from './field-section.ts';
 import { connectionWishes, responseFraming } from './framing.ts';
 
@@ -75,9 +75,10 @@ export class ResponseHeadParser {
   }
 
   #readLine(bytes: Buffer, from: number, end: number): number {
-    for (let at = 0; at < STATUS_START + 3 && from + at < end; at++) {
+    const available = Math.min(end - from, STATUS_START + 3);
+    for (let at = 0; at < available; at++) {
       const byte = bytes[from + at]!;
-      if (at >= STATUS_START ? isDigit(byte) : isVersionByte(byte, at)) continue;
+      if (byte === START[at] || isDigitThatMayDiffer(byte, at)) continue;
       throw new Malformed(`expected a status line such as "HTTP/1.1 200 OK", got ${shown(byte)}`);
     }
     const afterStatus = from + STATUS_START + 3;
@@ -98,7 +99,7 @@ export class ResponseHeadParser {
     // The space before the reason is required even if there is none, but some peers leave it out.
     if (bytes[at] === SP) {
       at += 1;
-      while (at < end && isFieldValue(bytes[at]!)) at += 1;
+      while (at < end && (byteClasses[bytes[at]!]! & FIELD_VALUE) !== 0) at += 1;
       if (at >= end) return INCOMPLETE;
     }
     if (bytes[at] !== CR)
@@ -112,10 +113,10 @@ export class ResponseHeadParser {
   }
 }
 
-const START = 'HTTP/1.1 ';
+const START = Buffer.from('HTTP/1.1 200');
 
-function isVersionByte(byte: number, at: number): boolean {
-  return byte === START.charCodeAt(at) || (at === 7 && byte === 0x30);
+function isDigitThatMayDiffer(byte: number, at: number): boolean {
+  return at >= STATUS_START ? isDigit(byte) : at === 7 && byte === 0x30;
 }
 
 function digit(bytes: Buffer, at: number): number {
