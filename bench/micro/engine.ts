@@ -20,6 +20,7 @@ import { Admission } from '../../src/worker/downstream/admission.ts';
 import { Http1Connection } from '../../src/worker/downstream/http1-connection.ts';
 import { balancersFrom, gateway } from '../../src/worker/filters/gateway.ts';
 import { openAccessLog } from '../../src/worker/observe/access-log.ts';
+import { RequestHeadParser } from '../../src/worker/protocol/http1/request-head.ts';
 import { handleRequest } from '../../src/worker/proxy/handle-request.ts';
 import type { ProxyHttp } from '../../src/worker/proxy/proxy-http.ts';
 import { ProxyService } from '../../src/worker/proxy/proxy-service.ts';
@@ -139,7 +140,7 @@ function openEngine(folder: string) {
     clientTransport,
     {
       deadlines,
-      headLimits: { maxTargetBytes: 8192, maxHeadBytes: 32_768, maxHeaderCount: 100 },
+      headParser: new RequestHeadParser(),
       timeouts: {
         requestHeadMs: 30_000,
         requestBodyMs: 30_000,

@@ -21,6 +21,7 @@ import { trustFrom } from './http/trust.ts';
 import { bindLimiters } from './limits/rate-limiter.ts';
 import { openAccessLog } from './observe/access-log.ts';
 import { recordProcessFigures } from './observe/process-figures.ts';
+import { RequestHeadParser } from './protocol/http1/request-head.ts';
 import { handleRequest } from './proxy/handle-request.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
@@ -182,11 +183,11 @@ function downstreamOptions(
 ): DownstreamOptions {
   return {
     deadlines,
-    headLimits: {
+    headParser: new RequestHeadParser({
       maxTargetBytes: limits.max_target,
       maxHeadBytes: limits.max_head,
       maxHeaderCount: limits.max_headers,
-    },
+    }),
     timeouts: {
       requestHeadMs: timeouts.request_head,
       requestBodyMs: timeouts.request_body,

@@ -16,11 +16,16 @@ export interface RawClient {
 export async function rawClient(t: TestContext, port: number): Promise<RawClient> {
   const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
   t.after(() => socket.destroy());
+  const client = overSocket(socket);
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
-    socket.once('error', reject);
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      // Accepted and reset before we had a look: connected all the same, and closed.
+      if (error.code === 'ECONNRESET') resolve();
+      else reject(error);
+    });
   });
-  return overSocket(socket);
+  return client;
 }
 
 export function overSocket(socket: Socket): RawClient {

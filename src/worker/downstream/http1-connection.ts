@@ -22,7 +22,7 @@ import type { Expiring } from '../../shared/time/deadlines.ts';
 import type { BodyReceiver } from '../http/body.ts';
 import type { ClientAddress } from '../http/exchange.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
-import { RequestHeadParser, type ParsedRequest } from '../protocol/http1/request-head.ts';
+import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import type { Transport, TransportOwner } from '../transport/transport.ts';
 import { Http1Exchange, refusalText } from './http1-exchange.ts';
@@ -54,8 +54,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   readonly #transport: Transport;
   readonly #options: DownstreamOptions;
   readonly #onClosed: () => void;
-  readonly #parser: RequestHeadParser;
-  readonly #decoder: BodyDecoder;
+  /** Made for the first body; most connections never see one. */
+  #bodyDecoder: BodyDecoder | undefined;
   #reading: Reading = Reading.Head;
   #exchange: Http1Exchange | undefined;
   /** Takes the body of the current request; `undefined` until the proxy starts it. */
@@ -71,8 +71,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   #requests = 0;
   #tunnel = false;
   #halfClosed = false;
-  readonly #bodyPace: Pace;
-  readonly #answerPace: Pace;
+  /** These two as well are made when they are needed. */
+  #bodyPace: Pace | undefined;
+  #answerPace: Pace | undefined;
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
@@ -81,12 +82,12 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#options = options;
     this.#onClosed = onClosed;
     this.client = { address: transport.remoteAddress, port: transport.remotePort };
-    this.#parser = new RequestHeadParser(options.headLimits);
-    this.#decoder = new BodyDecoder({ kind: 'none' }, this);
-    this.#bodyPace = new Pace(options.timeouts.requestBodyMs, options.limits.minRate);
-    this.#answerPace = new Pace(options.timeouts.responseWriteMs, options.limits.minRate);
     this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
     options.deadlines.add(this);
+  }
+
+  get #decoder(): BodyDecoder {
+    return (this.#bodyDecoder ??= new BodyDecoder({ kind: 'none' }, this));
   }
 
   /** A request is being read or answered. */
@@ -127,7 +128,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
     const mayComplete =
       this.#reading !== Reading.Head ||
-      all.length > this.#options.headLimits.maxTargetBytes ||
+      all.length > this.#options.headParser.limits.maxTargetBytes ||
       bytes.subarray(from, end).includes(LF);
     // A head is parsed anew from its start, so only when a line was completed: else a
     // client that sends byte by byte would make us do quadratic work.
@@ -179,7 +180,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   onWritable(): void {
     this.#writeBlocked = false;
-    this.#answerPace.stop(this.#options.deadlines.now);
+    this.#answerPace?.stop(this.#options.deadlines.now);
     if (this.#keepAliveAfterDrain !== undefined)
       return this.#afterAnswer(this.#keepAliveAfterDrain);
     if (this.#reading === Reading.Lingering)
@@ -227,7 +228,8 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #writeTimedOut(): void {
     const { deadlines, timeouts, limits } = this.#options;
-    const isTooSlow = this.#answerPace.isTooSlow(deadlines.now, this.#exchange?.bytesSent ?? 0);
+    const bytesSent = this.#exchange?.bytesSent ?? 0;
+    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, bytesSent) === true;
     const error = isTooSlow
       ? new ProxyError(
           'downstream/body-too-slow',
@@ -253,7 +255,8 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #bodyTimedOut(): void {
     const { deadlines, timeouts, limits } = this.#options;
-    if (this.#bodyPace.isTooSlow(deadlines.now, this.#exchange?.bytesReceived ?? 0)) {
+    const bytesReceived = this.#exchange?.bytesReceived ?? 0;
+    if (this.#bodyPace?.isTooSlow(deadlines.now, bytesReceived) === true) {
       this.#bodyFailed(
         'downstream/body-too-slow',
         `sent its body at less than ${limits.minRate} bytes per second`,
@@ -287,7 +290,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     while (from < end) {
       switch (this.#reading) {
         case Reading.Head: {
-          const next = this.#parser.parse(bytes, from, end);
+          const next = this.#options.headParser.parse(bytes, from, end);
           if (next < 0) return this.#holdHead(bytes, from, end);
           from = next;
           this.#begin();
@@ -326,7 +329,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   #begin(): void {
-    const parsed = this.#parser.take();
+    const parsed = this.#options.headParser.take();
     this.#headStarted = false;
     this.#receiver = undefined;
     if (parsed.framing.kind === 'none') {
@@ -335,11 +338,11 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#reading = Reading.Body;
       this.#decoder.reset(parsed.framing);
-      this.#bodyPace.reset();
+      this.#bodyPace?.reset();
       this.deadlineAt = this.#bodyDeadline();
     }
     this.#requests += 1;
-    this.#answerPace.reset();
+    this.#answerPace?.reset();
     const exchange = new Http1Exchange(this, this.#transport, parsed, this.#refusalOf(parsed));
     this.#exchange = exchange;
     this.#options.handle(exchange);
@@ -360,7 +363,9 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
     if (this.#receiver === undefined) return NEVER;
-    return this.#bodyPace.wait(this.#options.deadlines.now, this.#exchange?.bytesReceived ?? 0);
+    const { deadlines, timeouts, limits } = this.#options;
+    this.#bodyPace ??= new Pace(timeouts.requestBodyMs, limits.minRate);
+    return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
   }
 
   #bodyProgressed(): void {
@@ -410,7 +415,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   pauseBody(): void {
     // The client cannot send while we do not read, so its time stops.
     this.deadlineAt = NEVER;
-    this.#bodyPace.stop(this.#options.deadlines.now);
+    this.#bodyPace?.stop(this.#options.deadlines.now);
     this.#transport.pause();
   }
 
@@ -438,10 +443,9 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   writeWasBlocked(): void {
     this.#writeBlocked = true;
-    this.deadlineAt = this.#answerPace.wait(
-      this.#options.deadlines.now,
-      this.#exchange?.bytesSent ?? 0,
-    );
+    const { deadlines, timeouts, limits } = this.#options;
+    this.#answerPace ??= new Pace(timeouts.responseWriteMs, limits.minRate);
+    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#exchange?.bytesSent ?? 0);
   }
 
   /** The answer is complete. */

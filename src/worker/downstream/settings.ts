@@ -2,7 +2,7 @@
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Deadlines } from '../../shared/time/deadlines.ts';
 import type { ClientAddress, Exchange } from '../http/exchange.ts';
-import type { HeadLimits } from '../protocol/http1/request-head.ts';
+import type { RequestHeadParser } from '../protocol/http1/request-head.ts';
 import type { Admission } from './admission.ts';
 
 export interface DownstreamTimeouts {
@@ -27,7 +27,8 @@ export interface DownstreamLimits {
 
 export interface DownstreamOptions {
   readonly deadlines: Deadlines;
-  readonly headLimits: HeadLimits;
+  /** One for all connections: it holds nothing of a head between two calls. */
+  readonly headParser: RequestHeadParser;
   readonly timeouts: DownstreamTimeouts;
   readonly limits: DownstreamLimits;
   readonly admission: Admission;

@@ -33,6 +33,9 @@ const MAX_INTERIM_HEADS = 32;
 const UPGRADE = knownNames('upgrade');
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** One for all connections: it holds nothing of a head between two calls. */
+const PARSER = new ResponseHeadParser();
+
 /** Whoever sent a request. Hears of interim answers, and then of exactly one of the other three. */
 export interface ResponseReceiver {
   /** A 1xx answer; another one follows. */
@@ -64,7 +67,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   readonly #transport: Transport;
   readonly #deadlines: Deadlines;
   readonly #events: ConnectionEvents;
-  readonly #parser = new ResponseHeadParser();
   readonly #decoder: BodyDecoder;
   #state: State = State.Idle;
   #requester: ResponseReceiver | undefined;
@@ -263,7 +265,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     while (from < end) {
       switch (this.#state) {
         case State.AwaitingHead: {
-          const next = this.#parser.parse(bytes, from, end, this.#method);
+          const next = PARSER.parse(bytes, from, end, this.#method);
           if (next < 0) {
             this.#held = Buffer.from(bytes.subarray(from, end));
             return;
@@ -295,7 +297,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** @param more bytes follow: the body's, or some that nobody asked for */
   #headArrived(more: boolean): void {
-    const parsed = this.#parser.take();
+    const parsed = PARSER.take();
     if (parsed.head.status === 101) return this.#upgraded(parsed.head);
     if (parsed.head.status < 200) return this.#interim(parsed.head);
     this.#keepAlive = parsed.keepAlive;

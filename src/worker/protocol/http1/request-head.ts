@@ -42,7 +42,7 @@ const MAX_METHOD_BYTES = 32;
 const INCOMPLETE = -1;
 
 export class RequestHeadParser {
-  readonly #limits: HeadLimits;
+  readonly limits: HeadLimits;
   #parsed: ParsedRequest | undefined;
   readonly #fields: FieldSectionReader;
   // Where the parts of the request line are, as of the last `#readLine`.
@@ -54,7 +54,7 @@ export class RequestHeadParser {
   #lastHost: string | undefined;
 
   constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
-    this.#limits = limits;
+    this.limits = limits;
     this.#fields = new FieldSectionReader(limits.maxHeaderCount);
   }
 
@@ -70,7 +70,7 @@ export class RequestHeadParser {
     if (afterLine === INCOMPLETE) return this.#needMore(end - from);
     const afterHead = this.#fields.read(bytes, afterLine, end, from);
     if (afterHead === INCOMPLETE) return this.#needMore(end - from);
-    if (afterHead - from > this.#limits.maxHeadBytes) throw this.#headTooLarge();
+    if (afterHead - from > this.limits.maxHeadBytes) throw this.#headTooLarge();
     // One string for all of it: to make one for each part would cost as much as all the rest.
     this.#parsed = this.#judge(bytes.latin1Slice(from, afterHead), from);
     return afterHead;
@@ -85,13 +85,13 @@ export class RequestHeadParser {
   }
 
   #needMore(have: number): typeof INCOMPLETE {
-    if (have > this.#limits.maxHeadBytes) throw this.#headTooLarge();
+    if (have > this.limits.maxHeadBytes) throw this.#headTooLarge();
     return INCOMPLETE;
   }
 
   #headTooLarge(): Malformed {
     return new Malformed(
-      `expected a head of at most ${this.#limits.maxHeadBytes} bytes, got more`,
+      `expected a head of at most ${this.limits.maxHeadBytes} bytes, got more`,
       'head-too-large',
     );
   }
@@ -128,7 +128,7 @@ export class RequestHeadParser {
   }
 
   #readTarget(bytes: Buffer, from: number, end: number): number {
-    const { maxTargetBytes } = this.#limits;
+    const { maxTargetBytes } = this.limits;
     let at = from;
     while (at < end && (byteClasses[bytes[at]!]! & TARGET) !== 0) at += 1;
     if (at - from > maxTargetBytes) {
