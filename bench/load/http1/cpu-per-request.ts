@@ -1,0 +1,190 @@
+/**
+ * A work whose price is CPU time per request: all servers are up at once and
+ * loaded in turn by wrk, and the kernel says what each of them used.
+ */
+import { truncateSync } from 'node:fs';
+import { request as send } from 'node:http';
+import { roundRobin, summarize, type Sample, type Summary } from '../../support/compare.ts';
+import { cpuBetween, readCpu } from '../../support/cpu.ts';
+import { BenchFailure } from '../../support/failure.ts';
+import { load, type Request } from '../../support/load.ts';
+import type { Origin } from '../../support/peers/origin.ts';
+import { folderFor } from '../../support/peers/server.ts';
+import { table } from '../../support/table.ts';
+import { goalLine, type Goal } from './goal.ts';
+import {
+  absentRow,
+  canRun,
+  chosen,
+  labelOf,
+  requireSome,
+  startContender,
+  startOriginFor,
+  USUAL_CORES,
+  type Contender,
+  type Cores,
+  type Outcome,
+  type Run,
+  type RunningContender,
+  type Work,
+} from './work.ts';
+
+export const CONNECTIONS = 64;
+
+export interface CpuWork {
+  readonly name: string;
+  readonly title: string;
+  readonly contenders: readonly Contender[];
+  /** Contender that the others are shown as a multiple of. */
+  readonly baseline: string;
+  readonly goals: readonly Goal[];
+  readonly request: Request;
+  /** Body of the answer, to be sure that it is the one. */
+  readonly answerBytes: number;
+  readonly cores?: Cores;
+  readonly notes?: readonly string[];
+}
+
+export function cpuPerRequest(work: CpuWork): Work {
+  const { name, title } = work;
+  return { name, title, run: (run) => measureAll(work, run) };
+}
+
+async function measureAll(work: CpuWork, run: Run): Promise<Outcome> {
+  const cores = work.cores ?? USUAL_CORES;
+  const contenders = chosen(work.contenders, run);
+  requireSome(contenders, work.name);
+  await using started = new AsyncDisposableStack();
+  const origin = await startOriginFor(run, cores, started);
+  const running: RunningContender[] = [];
+  for (const each of contenders.filter(canRun)) {
+    const folder = folderFor(run.folder, each.name.replaceAll(' ', '-'));
+    const up = await startContender(each, { origin, cores, folder });
+    started.use(up.server);
+    await checkAnswer(up, work);
+    running.push(up);
+  }
+
+  const samples = await roundRobin(running, run.repetitions, (each, round) => {
+    const what = round === 0 ? 'warming up' : `run ${round} of ${run.repetitions}`;
+    run.progress(`${work.name}: ${each.name}, ${what}`);
+    return measure(each, work, cores, run);
+  });
+  return {
+    text: report({ work, contenders, cores, origin, samples }),
+    hadErrors: [...samples.values()].flat().some(({ errors }) => errors > 0),
+  };
+}
+
+async function measure(
+  { name, server }: RunningContender,
+  { request }: CpuWork,
+  cores: Cores,
+  { seconds, folder, signal }: Run,
+): Promise<Sample> {
+  const { pid, port, accessLog } = server;
+  const before = readCpu(name, pid);
+  const result = await load({
+    port,
+    request,
+    connections: CONNECTIONS,
+    seconds,
+    core: cores.load,
+    folder,
+    signal,
+  });
+  const cpuNs = cpuBetween(before, readCpu(name, pid));
+  // Appended to by its owner, who notices nothing: a run of minutes would else fill the disk.
+  if (accessLog !== undefined) truncateSync(accessLog);
+  return { ...result, cpuNs, errors: result.socketErrors + result.badStatus };
+}
+
+/**
+ * wrk believes every answer. So each server shows once that it does the work:
+ * the answer has all its bytes, and the origin got all of an upload.
+ *
+ * @throws {BenchFailure} it does something else
+ */
+async function checkAnswer({ name, server }: RunningContender, work: CpuWork): Promise<void> {
+  const { path, headers, bodyBytes = 0 } = work.request;
+  const options = {
+    host: '127.0.0.1',
+    port: server.port,
+    path,
+    headers: { ...headers, connection: 'close' },
+  };
+  const seen = await new Promise<{ status: number; bytes: number; received: number }>(
+    (resolve, reject) => {
+      const request = send({ ...options, method: bodyBytes > 0 ? 'POST' : 'GET' }, (response) => {
+        let bytes = 0;
+        response.on('data', (piece: Buffer) => (bytes += piece.length));
+        response.on('error', reject);
+        response.on('end', () => {
+          const received = Number(response.headers['x-received'] ?? 0);
+          resolve({ status: response.statusCode ?? 0, bytes, received });
+        });
+      });
+      request.on('error', reject);
+      request.end(bodyBytes > 0 ? Buffer.alloc(bodyBytes, 'x') : undefined);
+    },
+  );
+  const { status, bytes, received } = seen;
+  if (status === 200 && bytes === work.answerBytes && received >= bodyBytes) return;
+  throw new BenchFailure(
+    `${work.name}: expected ${name} to answer 200 with ${work.answerBytes} bytes and the origin to get ` +
+      `${bodyBytes}, got ${status} with ${bytes}, and the origin got ${received}`,
+  );
+}
+
+interface Results {
+  readonly work: CpuWork;
+  readonly contenders: readonly Contender[];
+  readonly cores: Cores;
+  readonly origin: Origin;
+  readonly samples: ReadonlyMap<string, readonly Sample[]>;
+}
+
+function report({ work, contenders, cores, origin, samples }: Results): string {
+  const baseline = samples.get(work.baseline);
+  const rows = contenders.map((each) => {
+    const own = samples.get(each.name);
+    return own === undefined
+      ? absentRow(each)
+      : [labelOf(each), ...cells(summarize(own, baseline))];
+  });
+  const heading = [
+    '',
+    'CPU us/req',
+    'spread',
+    `x ${work.baseline}`,
+    'req/s',
+    'cores',
+    'p50 ms',
+    'p99 ms',
+    'errors',
+  ];
+  return [
+    table([heading, ...rows]),
+    ...work.goals.map((goal) => goalLine(goal, samples)),
+    `${placing(cores)} Origin: ${origin.description}.\n`,
+    ...(work.notes ?? []).map((note) => `${note}\n`),
+  ].join('');
+}
+
+function placing({ servers, load, origin }: Cores): string {
+  const where = servers.length === 1 ? `core ${servers[0]}` : `cores ${servers.join(' and ')}`;
+  return `Servers on ${where}, wrk on core ${load}, the origin on core ${origin}.`;
+}
+
+function cells(summary: Summary): string[] {
+  return [
+    summary.cpuUsPerRequest.toFixed(1),
+    `${(summary.spread * 100).toFixed(0)} %`,
+    summary.ratio?.toFixed(2) ?? '-',
+    summary.requestsPerSecond.toFixed(0),
+    summary.busy.toFixed(2),
+    summary.p50Ms.toFixed(2),
+    summary.p99Ms.toFixed(2),
+    String(summary.errors),
+  ];
+}
