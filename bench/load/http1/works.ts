@@ -5,6 +5,8 @@ import { fastify, httpProxy } from '../../support/peers/node-peers.ts';
 import { files, SMALL_TEXT } from '../../support/peers/origin.ts';
 import { sluice } from '../../support/peers/sluice.ts';
 import { cpuPerRequest } from './cpu-per-request.ts';
+import { IDLE_CONNECTIONS, idleMemory } from './idle-memory.ts';
+import { slowReader } from './slow-reader.ts';
 import { contender, type Work } from './work.ts';
 
 const everybody = [
@@ -117,4 +119,10 @@ const connect = cpuPerRequest({
   cores: { servers: [0, 1], load: 1, origin: 1 },
 });
 
-export const works: readonly Work[] = [small, head, download, upload, connect];
+const memory = idleMemory(
+  everybody.map((each) => ({ ...each, setup: { connections: IDLE_CONNECTIONS + 1_000 } })),
+);
+
+const slow = slowReader([contender(sluice), contender(nginx), contender(haproxy)]);
+
+export const works: readonly Work[] = [small, head, download, upload, connect, memory, slow];
