@@ -1,6 +1,7 @@
 /** A client that asks for much and takes it slowly. */
 import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import { answerLength } from './answers.ts';
 import { BenchFailure } from './failure.ts';
 
 /** It reads nothing at first, then a burst every now and then: about 5 MiB/s. */
@@ -12,7 +13,6 @@ const REST_WITHIN_MS = 30_000;
 export interface SlowRead {
   readonly port: number;
   readonly path: string;
-  readonly bodyBytes: number;
   /** How long it is slow; then it takes the rest at once. */
   readonly slowMs: number;
   readonly signal: AbortSignal;
@@ -24,20 +24,23 @@ export interface SlowRead {
  * @throws {BenchFailure} the answer did not arrive complete
  */
 export async function readSlowly(options: SlowRead, whileSlow: () => void): Promise<number> {
-  const { port, path, bodyBytes, slowMs, signal } = options;
+  const { port, path, slowMs, signal } = options;
   const socket = connect({ port, host: '127.0.0.1' });
   using _destroyed = { [Symbol.dispose]: () => socket.destroy() };
   let received = 0;
+  let beginning = '';
+  let length: number | undefined;
   let pauseAt = BURST_BYTES;
   const complete = new Promise<void>((resolve, reject) => {
     socket.on('error', reject);
     socket.on('data', (piece: Buffer) => {
       received += piece.length;
       if (received >= pauseAt) socket.pause();
-      if (received > bodyBytes) resolve();
+      if (length === undefined) length = answerLength((beginning += piece.toString('latin1')));
+      if (received === length) resolve();
     });
     socket.on('close', () =>
-      reject(new BenchFailure(`got ${received} bytes of an answer of more than ${bodyBytes}`)),
+      reject(new BenchFailure(`got ${received} of ${length} bytes of an answer`)),
     );
   });
   complete.catch(() => {}); // awaited only once it has been slow

@@ -4,7 +4,6 @@
  * client must not depend on the length of the answer.
  */
 import { median } from '../../support/compare.ts';
-import { files } from '../../support/peers/origin.ts';
 import { sluice } from '../../support/peers/sluice.ts';
 import { readSlowly } from '../../support/slow-reader.ts';
 import { table } from '../../support/table.ts';
@@ -69,7 +68,6 @@ async function measure(contender: RunningContender, { seconds, signal }: Run): P
     {
       port: contender.server.port,
       path: '/files/200m',
-      bodyBytes: files['200m'],
       slowMs: Math.max(seconds * 1_000, SHORTEST_MS),
       signal,
     },

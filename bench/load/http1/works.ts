@@ -6,6 +6,7 @@ import { files, SMALL_TEXT } from '../../support/peers/origin.ts';
 import { sluice } from '../../support/peers/sluice.ts';
 import { cpuPerRequest } from './cpu-per-request.ts';
 import { IDLE_CONNECTIONS, idleMemory } from './idle-memory.ts';
+import { latency } from './latency.ts';
 import { slowReader } from './slow-reader.ts';
 import { contender, type Work } from './work.ts';
 
@@ -123,6 +124,15 @@ const memory = idleMemory(
   everybody.map((each) => ({ ...each, setup: { connections: IDLE_CONNECTIONS + 1_000 } })),
 );
 
-const slow = slowReader([contender(sluice), contender(nginx), contender(haproxy)]);
+const servers = [contender(sluice), contender(nginx), contender(haproxy)];
 
-export const works: readonly Work[] = [small, head, download, upload, connect, memory, slow];
+export const works: readonly Work[] = [
+  small,
+  head,
+  download,
+  upload,
+  connect,
+  memory,
+  latency(servers),
+  slowReader(servers),
+];
