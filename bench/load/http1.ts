@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util';
 import { BenchFailure } from '../support/failure.ts';
 import { machineLine } from '../support/machine.ts';
 import { asUsageFailure, wholeNumber } from '../support/options.ts';
+import { coresOfOthers, readUsage } from '../support/others.ts';
 import { folderFor } from '../support/peers/server.ts';
 import { requireCores, requireProgram } from '../support/pin.ts';
 import type { Work } from './http1/work.ts';
@@ -50,6 +51,7 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
   let hadErrors = false;
   for (const work of works) {
     const { name, title } = work;
+    const before = readUsage();
     const outcome = await work.run({
       ...options,
       folder: folderFor(folder, name),
@@ -58,9 +60,18 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
     });
     progress('');
     process.stdout.write(`\n${name}: ${title}\n${outcome.text}`);
+    process.stdout.write(disturbance(coresOfOthers(before, readUsage())));
     hadErrors ||= outcome.hadErrors;
   }
   return hadErrors ? 1 : 0;
+}
+
+/** Of a core. What an idle machine does on its own is below it. */
+const UNDISTURBED = 0.05;
+
+function disturbance(cores: number): string {
+  if (cores < UNDISTURBED) return '';
+  return `Disturbed: other processes used ${cores.toFixed(2)} cores meanwhile.\n`;
 }
 
 function optionsFrom(args: readonly string[]): Options {

@@ -31,6 +31,9 @@ import {
 
 export const CONNECTIONS = 64;
 
+/** The first run, which does not count, is no shorter: until then V8 is still compiling. */
+const WARMING_SECONDS = 3;
+
 export interface CpuWork {
   readonly name: string;
   readonly title: string;
@@ -68,7 +71,8 @@ async function measureAll(work: CpuWork, run: Run): Promise<Outcome> {
   const samples = await roundRobin(running, run.repetitions, (each, round) => {
     const what = round === 0 ? 'warming up' : `run ${round} of ${run.repetitions}`;
     run.progress(`${work.name}: ${each.name}, ${what}`);
-    return measure(each, work, cores, run);
+    const seconds = round === 0 ? Math.max(run.seconds, WARMING_SECONDS) : run.seconds;
+    return measure(each, work, cores, { ...run, seconds });
   });
   return {
     text: report({ work, contenders, cores, origin, samples }),
