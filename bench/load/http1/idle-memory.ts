@@ -20,8 +20,8 @@ import {
   type Work,
 } from './work.ts';
 
-/** 5000, or what the limit on open files leaves to us and to the server. */
-export const IDLE_CONNECTIONS = Math.min(5_000, Math.max(100, openFilesLimit() - 1_000));
+/** 5000, or fewer where open files are scarce: a proxy may need two for each, and keeps some back. */
+export const IDLE_CONNECTIONS = Math.min(5_000, Math.floor(openFilesLimit() * 0.4));
 
 /** KB per connection. */
 const GOAL = { limit: 8, aim: 4, of: ' KB' };
