@@ -18,7 +18,7 @@ import { asUsageFailure, wholeNumber } from '../support/options.ts';
 import { coresOfOthers, readUsage } from '../support/others.ts';
 import { folderFor } from '../support/peers/server.ts';
 import { requireCores, requireProgram } from '../support/pin.ts';
-import type { Work } from './http1/work.ts';
+import { canRun, type Work } from './http1/work.ts';
 import { works } from './http1/works.ts';
 
 const PEERS = ['sluice', 'nginx', 'haproxy', 'http-proxy', 'fastify'];
@@ -39,28 +39,33 @@ interface Options {
 
 /** @returns exit code: 1 if any request failed */
 export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const { works, ...options } = optionsFrom(args);
+  const { seconds, repetitions, works, peers } = optionsFrom(args);
   requireCores(2);
   requireProgram('wrk', 'wrk');
   using started = new DisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
   started.defer(() => rmSync(folder, { recursive: true, force: true }));
 
-  const { seconds, repetitions } = options;
   process.stdout.write(`${machineLine()}\nmedians of ${repetitions} runs of ${seconds} s\n`);
   let hadErrors = false;
   for (const work of works) {
-    const { name, title } = work;
+    const contenders = work.contenders.filter(({ kind }) => peers.has(kind.name));
+    process.stdout.write(`\n${work.name}: ${work.title}\n`);
+    if (!contenders.some(canRun)) {
+      process.stdout.write('not measured: no server that was asked for can take part\n');
+      continue;
+    }
     const before = readUsage();
     const outcome = await work.run({
-      ...options,
-      folder: folderFor(folder, name),
+      contenders,
+      seconds,
+      repetitions,
+      folder: folderFor(folder, work.name),
       signal,
       progress,
     });
     progress('');
-    process.stdout.write(`\n${name}: ${title}\n${outcome.text}`);
-    process.stdout.write(disturbance(coresOfOthers(before, readUsage())));
+    process.stdout.write(outcome.text + disturbance(coresOfOthers(before, readUsage())));
     hadErrors ||= outcome.hadErrors;
   }
   return hadErrors ? 1 : 0;

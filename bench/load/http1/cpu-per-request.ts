@@ -2,23 +2,19 @@
  * A work whose price is CPU time per request: all servers are up at once and
  * loaded in turn by wrk, and the kernel says what each of them used.
  */
-import { truncateSync } from 'node:fs';
 import { request as send } from 'node:http';
 import { roundRobin, summarize, type Sample, type Summary } from '../../support/compare.ts';
 import { cpuBetween, readCpu } from '../../support/cpu.ts';
 import { BenchFailure } from '../../support/failure.ts';
 import { load, type Request } from '../../support/load.ts';
 import type { Origin } from '../../support/peers/origin.ts';
-import { folderFor } from '../../support/peers/server.ts';
+import { cutAccessLog } from '../../support/peers/server.ts';
 import { table } from '../../support/table.ts';
 import { goalLine, type Goal } from './goal.ts';
 import {
   absentRow,
-  canRun,
-  chosen,
   labelOf,
-  requireSome,
-  startContender,
+  startAll,
   startOriginFor,
   USUAL_CORES,
   type Contender,
@@ -49,24 +45,16 @@ export interface CpuWork {
 }
 
 export function cpuPerRequest(work: CpuWork): Work {
-  const { name, title } = work;
-  return { name, title, run: (run) => measureAll(work, run) };
+  const { name, title, contenders } = work;
+  return { name, title, contenders, run: (run) => measureAll(work, run) };
 }
 
 async function measureAll(work: CpuWork, run: Run): Promise<Outcome> {
   const cores = work.cores ?? USUAL_CORES;
-  const contenders = chosen(work.contenders, run);
-  requireSome(contenders, work.name);
   await using started = new AsyncDisposableStack();
-  const origin = await startOriginFor(run, cores, started);
-  const running: RunningContender[] = [];
-  for (const each of contenders.filter(canRun)) {
-    const folder = folderFor(run.folder, each.name.replaceAll(' ', '-'));
-    const up = await startContender(each, { origin, cores, folder });
-    started.use(up.server);
-    await checkAnswer(up, work);
-    running.push(up);
-  }
+  const origin = started.use(await startOriginFor(run, cores));
+  const running = await startAll({ origin, cores, run }, started);
+  for (const each of running) await checkAnswer(each, work);
 
   const samples = await roundRobin(running, run.repetitions, (each, round) => {
     const what = round === 0 ? 'warming up' : `run ${round} of ${run.repetitions}`;
@@ -75,7 +63,7 @@ async function measureAll(work: CpuWork, run: Run): Promise<Outcome> {
     return measure(each, work, cores, { ...run, seconds });
   });
   return {
-    text: report({ work, contenders, cores, origin, samples }),
+    text: report({ work, run, cores, origin, samples }),
     hadErrors: [...samples.values()].flat().some(({ errors }) => errors > 0),
   };
 }
@@ -86,7 +74,7 @@ async function measure(
   cores: Cores,
   { seconds, folder, signal }: Run,
 ): Promise<Sample> {
-  const { pid, port, accessLog } = server;
+  const { pid, port } = server;
   const before = readCpu(name, pid);
   const result = await load({
     port,
@@ -98,8 +86,7 @@ async function measure(
     signal,
   });
   const cpuNs = cpuBetween(before, readCpu(name, pid));
-  // Appended to by its owner, who notices nothing: a run of minutes would else fill the disk.
-  if (accessLog !== undefined) truncateSync(accessLog);
+  cutAccessLog(server);
   return { ...result, cpuNs, errors: result.socketErrors + result.badStatus };
 }
 
@@ -142,15 +129,15 @@ async function checkAnswer({ name, server }: RunningContender, work: CpuWork): P
 
 interface Results {
   readonly work: CpuWork;
-  readonly contenders: readonly Contender[];
+  readonly run: Run;
   readonly cores: Cores;
   readonly origin: Origin;
   readonly samples: ReadonlyMap<string, readonly Sample[]>;
 }
 
-function report({ work, contenders, cores, origin, samples }: Results): string {
+function report({ work, run, cores, origin, samples }: Results): string {
   const baseline = samples.get(work.baseline);
-  const rows = contenders.map((each) => {
+  const rows = run.contenders.map((each) => {
     const own = samples.get(each.name);
     return own === undefined
       ? absentRow(each)

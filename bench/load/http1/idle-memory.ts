@@ -11,7 +11,6 @@ import { verdictLine } from './goal.ts';
 import { oneByOne, pssOf, settle } from './one-by-one.ts';
 import {
   absentRow,
-  chosen,
   labelOf,
   type Contender,
   type Outcome,
@@ -38,15 +37,15 @@ export function idleMemory(contenders: readonly Contender[]): Work {
   return {
     name: 'memory',
     title: `memory per idle keep-alive connection, ${IDLE_CONNECTIONS} of them after one request each`,
-    run: (run) => measureAll(contenders, run),
+    contenders,
+    run: measureAll,
   };
 }
 
-async function measureAll(contenders: readonly Contender[], run: Run): Promise<Outcome> {
-  const taking = chosen(contenders, run);
-  const samples = await oneByOne('memory', taking, run, (each) => measure(each, run));
+async function measureAll(run: Run): Promise<Outcome> {
+  const samples = await oneByOne('memory', run, (each) => measure(each, run));
   const heading = ['', 'KB/conn', 'spread', 'base MB', 'closed'];
-  const rows = taking.map((each) => {
+  const rows = run.contenders.map((each) => {
     const own = samples.get(each.name);
     return own === undefined ? absentRow(each) : [labelOf(each), ...cells(own)];
   });

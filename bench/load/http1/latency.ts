@@ -8,16 +8,13 @@
 import { median, roundRobin } from '../../support/compare.ts';
 import { load } from '../../support/load.ts';
 import { openLoop, type OpenLoopResult } from '../../support/open-loop.ts';
-import { folderFor } from '../../support/peers/server.ts';
+import { cutAccessLog } from '../../support/peers/server.ts';
 import { table } from '../../support/table.ts';
 import { CONNECTIONS } from './cpu-per-request.ts';
 import {
   absentRow,
-  canRun,
-  chosen,
   labelOf,
-  requireSome,
-  startContender,
+  startAll,
   startOriginFor,
   USUAL_CORES,
   type Contender,
@@ -31,32 +28,27 @@ export function latency(contenders: readonly Contender[]): Work {
   return {
     name: 'latency',
     title: `latency of a small GET at half load, ${CONNECTIONS} keep-alive connections`,
-    run: (run) => measureAll(contenders, run),
+    contenders,
+    run: measureAll,
   };
 }
 
-async function measureAll(contenders: readonly Contender[], run: Run): Promise<Outcome> {
+async function measureAll(run: Run): Promise<Outcome> {
   const { repetitions, seconds, signal } = run;
-  const taking = chosen(contenders, run);
-  requireSome(taking, 'latency');
   await using started = new AsyncDisposableStack();
-  const origin = await startOriginFor(run, USUAL_CORES, started);
-  const running: RunningContender[] = [];
-  for (const each of taking.filter(canRun)) {
-    const folder = folderFor(run.folder, each.name);
-    const up = await startContender(each, { origin, cores: USUAL_CORES, folder });
-    started.use(up.server);
-    running.push(up);
-  }
+  const origin = started.use(await startOriginFor(run, USUAL_CORES));
+  const running = await startAll({ origin, cores: USUAL_CORES, run }, started);
 
   const rate = Math.round((await slowestRate(running, run)) / 2);
-  const samples = await roundRobin(running, repetitions, ({ name, server }, round) => {
+  const samples = await roundRobin(running, repetitions, async ({ name, server }, round) => {
     run.progress(`latency: ${name}, run ${round} of ${repetitions}`);
     const options = { port: server.port, connections: CONNECTIONS, rate, seconds };
-    return openLoop(options, USUAL_CORES.load, signal);
+    const result = await openLoop(options, USUAL_CORES.load, signal);
+    cutAccessLog(server);
+    return result;
   });
   return {
-    text: report(taking, samples, rate),
+    text: report(run.contenders, samples, rate),
     hadErrors: [...samples.values()].flat().some(({ unanswered }) => unanswered > 0),
   };
 }

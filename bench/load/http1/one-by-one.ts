@@ -3,19 +3,16 @@
  * every measurement, and alone: memory that was needed once is rarely given
  * back, and a second measurement would find room that the first one made.
  */
-import { rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { load } from '../../support/load.ts';
 import { readPss } from '../../support/memory.ts';
-import { folderFor } from '../../support/peers/server.ts';
+import { cutAccessLog } from '../../support/peers/server.ts';
 import { CONNECTIONS } from './cpu-per-request.ts';
 import {
   canRun,
-  requireSome,
   startContender,
   startOriginFor,
   USUAL_CORES,
-  type Contender,
   type Run,
   type RunningContender,
 } from './work.ts';
@@ -30,24 +27,19 @@ const SETTLING_MS = 1_500;
  */
 export async function oneByOne<S>(
   work: string,
-  contenders: readonly Contender[],
   run: Run,
   measure: (contender: RunningContender) => Promise<S>,
 ): Promise<ReadonlyMap<string, readonly S[]>> {
-  requireSome(contenders, work);
-  await using started = new AsyncDisposableStack();
-  const origin = await startOriginFor(run, USUAL_CORES, started);
+  await using origin = await startOriginFor(run, USUAL_CORES);
   const samples = new Map<string, S[]>();
   for (let round = 1; round <= run.repetitions; round++) {
-    for (const each of contenders.filter(canRun)) {
+    for (const each of run.contenders.filter(canRun)) {
       run.progress(`${work}: ${each.name}, run ${round} of ${run.repetitions}`);
-      const folder = folderFor(run.folder, 'server');
-      const up = await startContender(each, { origin, cores: USUAL_CORES, folder });
+      const up = await startContender(each, { origin, cores: USUAL_CORES, run });
       await using _ended = up.server;
       await warmUp(up, run);
       const own = samples.get(each.name) ?? [];
       samples.set(each.name, [...own, await measure(up)]);
-      rmSync(folder, { recursive: true });
     }
   }
   return samples;
@@ -64,6 +56,7 @@ async function warmUp({ server }: RunningContender, { folder, signal }: Run): Pr
     folder,
     signal,
   });
+  cutAccessLog(server);
   await settle(signal);
 }
 

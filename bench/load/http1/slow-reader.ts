@@ -11,7 +11,6 @@ import { verdictLine } from './goal.ts';
 import { oneByOne, pssOf } from './one-by-one.ts';
 import {
   absentRow,
-  chosen,
   labelOf,
   type Contender,
   type Outcome,
@@ -37,15 +36,15 @@ export function slowReader(contenders: readonly Contender[]): Work {
   return {
     name: 'slow-reader',
     title: 'memory while 200 MiB go to one client that reads slowly',
-    run: (run) => measureAll(contenders, run),
+    contenders,
+    run: measureAll,
   };
 }
 
-async function measureAll(contenders: readonly Contender[], run: Run): Promise<Outcome> {
-  const taking = chosen(contenders, run);
-  const samples = await oneByOne('slow-reader', taking, run, (each) => measure(each, run));
+async function measureAll(run: Run): Promise<Outcome> {
+  const samples = await oneByOne('slow-reader', run, (each) => measure(each, run));
   const heading = ['', 'peak MB above idle', 'highest', 'idle MB', 'MB read slowly'];
-  const rows = taking.map((each) => {
+  const rows = run.contenders.map((each) => {
     const own = samples.get(each.name);
     return own === undefined ? absentRow(each) : [labelOf(each), ...cells(own)];
   });

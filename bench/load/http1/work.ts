@@ -1,5 +1,6 @@
 /** One row of the comparison: some work, the servers that do it, and what Sluice may need for it. */
-import { BenchFailure } from '../../support/failure.ts';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
 import { startOrigin, type Origin } from '../../support/peers/origin.ts';
 import {
   folderFor,
@@ -13,12 +14,14 @@ export interface Work {
   /** For `--work`. */
   readonly name: string;
   readonly title: string;
+  readonly contenders: readonly Contender[];
+  /** Measures those of its contenders that take part. */
   run(run: Run): Promise<Outcome>;
 }
 
 export interface Run {
-  /** The kinds of servers that were asked for, by name. */
-  readonly peers: ReadonlySet<string>;
+  /** Those that were asked for. Some may be missing on this machine, but not all. */
+  readonly contenders: readonly Contender[];
   /** Length of a measurement. */
   readonly seconds: number;
   readonly repetitions: number;
@@ -64,11 +67,6 @@ export function contender(
   return { name, kind, setup };
 }
 
-/** Those of them that were asked for; some may be missing on this machine. */
-export function chosen(contenders: readonly Contender[], { peers }: Run): readonly Contender[] {
-  return contenders.filter(({ kind }) => peers.has(kind.name));
-}
-
 export function canRun({ kind }: Contender): boolean {
   return kind.missing() === undefined;
 }
@@ -83,32 +81,45 @@ export function absentRow(contender: Contender): readonly string[] {
   return [labelOf(contender), contender.kind.missing() ?? 'not measured'];
 }
 
-/** @param started takes care of its end */
-export async function startOriginFor(
-  run: Run,
-  cores: Cores,
-  started: AsyncDisposableStack,
-): Promise<Origin> {
-  return started.use(await startOrigin(cores.origin, folderFor(run.folder, 'origin')));
+/** The origin, in a folder of this run. */
+export function startOriginFor({ folder }: Run, { origin }: Cores): Promise<Origin> {
+  return startOrigin(origin, folderFor(folder, 'origin'));
 }
 
-/** @param folder a new one, for its files */
+export interface StartOptions {
+  readonly origin: Origin;
+  readonly cores: Cores;
+  readonly run: Run;
+}
+
+/**
+ * All that can run, up together.
+ *
+ * @param started lets go of them
+ */
+export async function startAll(
+  options: StartOptions,
+  started: AsyncDisposableStack,
+): Promise<readonly RunningContender[]> {
+  const running: RunningContender[] = [];
+  for (const each of options.run.contenders.filter(canRun)) {
+    const up = await startContender(each, options);
+    started.use(up.server);
+    running.push(up);
+  }
+  return running;
+}
+
 export async function startContender(
   contender: Contender,
-  options: { readonly origin: Origin; readonly cores: Cores; readonly folder: string },
+  { origin, cores, run }: StartOptions,
 ): Promise<RunningContender> {
-  const { origin, cores, folder } = options;
-  const server = await contender.kind.start({
+  const { name, kind, setup } = contender;
+  const server = await kind.start({
     origin: `127.0.0.1:${origin.port}`,
     cores: cores.servers,
-    folder,
-    setup: { ...USUAL_SETUP, ...contender.setup },
+    folder: mkdtempSync(join(run.folder, `${name.replaceAll(' ', '-')}-`)),
+    setup: { ...USUAL_SETUP, ...setup },
   });
   return { ...contender, server };
-}
-
-/** @throws {BenchFailure} none of them can be measured */
-export function requireSome(contenders: readonly Contender[], work: string): void {
-  if (contenders.some(canRun)) return;
-  throw new BenchFailure(`${work}: none of the servers asked for is to be had on this machine`);
 }

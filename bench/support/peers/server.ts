@@ -3,7 +3,7 @@
  * free port of the loopback from a generated configuration, on cores of its own.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync, closeSync, mkdirSync, readFileSync } from 'node:fs';
+import { openSync, closeSync, mkdirSync, readFileSync, truncateSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -47,7 +47,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly name: string;
   readonly port: number;
   readonly pid: number;
-  /** Grows with every request; may be cut to nothing between measurements. */
+  /** Grows with every request: see `cutAccessLog`. */
   readonly accessLog: string | undefined;
 }
 
@@ -95,6 +95,11 @@ export async function launch(options: LaunchOptions): Promise<RunningServer> {
     accessLog,
     [Symbol.asyncDispose]: () => stop(child, stopSignal),
   };
+}
+
+/** Its owner appends to it and notices nothing. Else a run of minutes would fill the disk. */
+export function cutAccessLog({ accessLog }: RunningServer): void {
+  if (accessLog !== undefined) truncateSync(accessLog);
 }
 
 /** One that nothing listens on now. Another process could take it first; then the start fails and says so. */
