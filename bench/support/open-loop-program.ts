@@ -39,6 +39,7 @@ let answered = 0;
 
 await Promise.all(Array.from({ length: connections }, open));
 await sendFor(WARMING_MS);
+if (answered !== asked) fail(new Error('the server did not keep up while warming up'));
 latencyUs.reset();
 latenessUs.reset();
 [asked, answered] = [0, 0];

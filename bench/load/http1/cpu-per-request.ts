@@ -2,7 +2,7 @@
  * A work whose price is CPU time per request: all servers are up at once and
  * loaded in turn by wrk, and the kernel says what each of them used.
  */
-import { request as send } from 'node:http';
+import { askOnce } from '../../support/ask-once.ts';
 import { roundRobin, summarize, type Sample, type Summary } from '../../support/compare.ts';
 import { cpuBetween, readCpu } from '../../support/cpu.ts';
 import { BenchFailure } from '../../support/failure.ts';
@@ -54,7 +54,7 @@ async function measureAll(work: CpuWork, run: Run): Promise<Outcome> {
   await using started = new AsyncDisposableStack();
   const origin = started.use(await startOriginFor(run, cores));
   const running = await startAll({ origin, cores, run }, started);
-  for (const each of running) await checkAnswer(each, work);
+  for (const each of running) await checkAnswer(each, work, run);
 
   const samples = await roundRobin(running, run.repetitions, (each, round) => {
     const what = round === 0 ? 'warming up' : `run ${round} of ${run.repetitions}`;
@@ -96,34 +96,17 @@ async function measure(
  *
  * @throws {BenchFailure} it does something else
  */
-async function checkAnswer({ name, server }: RunningContender, work: CpuWork): Promise<void> {
-  const { path, headers, bodyBytes = 0 } = work.request;
-  const options = {
-    host: '127.0.0.1',
-    port: server.port,
-    path,
-    headers: { ...headers, connection: 'close' },
-  };
-  const seen = await new Promise<{ status: number; bytes: number; received: number }>(
-    (resolve, reject) => {
-      const request = send({ ...options, method: bodyBytes > 0 ? 'POST' : 'GET' }, (response) => {
-        let bytes = 0;
-        response.on('data', (piece: Buffer) => (bytes += piece.length));
-        response.on('error', reject);
-        response.on('end', () => {
-          const received = Number(response.headers['x-received'] ?? 0);
-          resolve({ status: response.statusCode ?? 0, bytes, received });
-        });
-      });
-      request.on('error', reject);
-      request.end(bodyBytes > 0 ? Buffer.alloc(bodyBytes, 'x') : undefined);
-    },
-  );
-  const { status, bytes, received } = seen;
-  if (status === 200 && bytes === work.answerBytes && received >= bodyBytes) return;
+async function checkAnswer(
+  { name, server }: RunningContender,
+  { request, answerBytes }: CpuWork,
+  { signal }: Run,
+): Promise<void> {
+  const { bodyBytes = 0 } = request;
+  const { status, bytes, received } = await askOnce(server.port, request, signal);
+  if (status === 200 && bytes === answerBytes && received >= bodyBytes) return;
   throw new BenchFailure(
-    `${work.name}: expected ${name} to answer 200 with ${work.answerBytes} bytes and the origin to get ` +
-      `${bodyBytes}, got ${status} with ${bytes}, and the origin got ${received}`,
+    `${name}: expected a 200 with ${answerBytes} bytes, and ${bodyBytes} bytes of body to reach the origin; ` +
+      `got ${status} with ${bytes}, and ${received} reached the origin`,
   );
 }
 

@@ -10,7 +10,7 @@ export interface Goal {
   readonly aim?: number;
 }
 
-/** `goal: at most 1.05 x nginx (aim 1.00): 1.02, met` */
+/** `goal for sluice: at most 1.05 x nginx (aim 1.00): 1.02, met` */
 export function goalLine(
   { against, atMost, aim }: Goal,
   samples: ReadonlyMap<string, readonly Sample[]>,
@@ -31,7 +31,7 @@ export interface Verdict {
 }
 
 export function verdictLine({ limit, aim, reached, of }: Verdict): string {
-  const wanted = `goal: at most ${limit.toFixed(2)}${of}`;
+  const wanted = `goal for sluice: at most ${limit.toFixed(2)}${of}`;
   const better = aim === undefined ? '' : ` (aim ${aim.toFixed(2)})`;
   if (reached === undefined) return `${wanted}${better}: not measured\n`;
   return `${wanted}${better}: ${reached.toFixed(2)}, ${reached <= limit ? 'met' : 'missed'}\n`;

@@ -35,7 +35,7 @@ const small = cpuPerRequest({
   notes: [LOGS],
 });
 
-/** What a browser sends; together with the request line and `Host`, about 600 bytes. */
+/** What a browser sends; with the request line and `Host`, 600 bytes. */
 const browserHeaders = {
   'User-Agent':
     'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36',
@@ -48,7 +48,7 @@ const browserHeaders = {
   'Sec-Fetch-Mode': 'navigate',
   'Sec-Fetch-Site': 'same-origin',
   'Upgrade-Insecure-Requests': '1',
-  Cookie: 'session=5f2c9a17e0b84d6f; theme=dark; consent=all',
+  Cookie: 'session=5f2c9a17e0b84d6f; theme=dark; consent=all; visitor=7c1e4b0d92a36f8',
 };
 
 const head = cpuPerRequest({
@@ -102,8 +102,8 @@ const upload = cpuPerRequest({
 /**
  * The servers have both cores, as two workers would, and what loads them takes
  * its part of one: so only the CPU times say something, not the requests per
- * second. The server closes first, so it is its side of the connection that
- * stays in TIME_WAIT, and the client does not run out of ports.
+ * second. The servers close first, so TIME_WAIT is on their side, and the client
+ * may use a port again at once: it does not run out of them, however long it runs.
  */
 const connect = cpuPerRequest({
   name: 'connect',
