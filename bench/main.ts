@@ -17,7 +17,8 @@ interface Benchmark {
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   http1: {
-    question: 'What does Sluice cost per request over HTTP/1.1, next to nginx and HAProxy?',
+    question:
+      'What does Sluice cost over HTTP/1.1, next to nginx, HAProxy and the proxies of Node.js?',
     ...http1,
   },
 };

@@ -1,70 +1,82 @@
 /**
- * What does Sluice cost per request over HTTP/1.1, next to nginx and HAProxy?
+ * What does Sluice cost over HTTP/1.1, next to nginx, HAProxy and the proxies
+ * of Node.js?
  *
- * Baseline: nginx with one worker, doing the same work (keep-alive on both
- * sides, forwarding headers, an access log). Read CPU per request and its ratio
- * to nginx: it is what a core's worth of traffic is bought with. The load and
- * the origin share core 1, so requests per second say as much about them.
- * Needs 2 idle cores. Ratios closer than the spreads are no difference.
+ * Baseline: nginx, doing the same work (keep-alive on both sides, forwarding
+ * headers, an access log). Read the ratio of CPU per request to nginx: it is
+ * what a core's worth of traffic is bought with. The load and the origin share a
+ * core, so requests per second say as much about them. Needs 2 idle cores.
+ * Ratios closer than the spreads are no difference.
  */
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { roundRobin, summarize, type Sample, type Summary } from '../support/compare.ts';
-import { cpuBetween, readCpu } from '../support/cpu.ts';
-import { load } from '../support/load.ts';
+import { BenchFailure } from '../support/failure.ts';
 import { machineLine } from '../support/machine.ts';
 import { asUsageFailure, wholeNumber } from '../support/options.ts';
-import { haproxy } from '../support/peers/haproxy.ts';
-import { nginx } from '../support/peers/nginx.ts';
-import { startOrigin } from '../support/peers/origin.ts';
-import { folderFor, type RunningServer, type ServerKind } from '../support/peers/server.ts';
-import { sluice } from '../support/peers/sluice.ts';
+import { coresOfOthers, readUsage } from '../support/others.ts';
+import { folderFor } from '../support/peers/server.ts';
 import { requireCores, requireProgram } from '../support/pin.ts';
-import { table } from '../support/table.ts';
+import { canRun, type Work } from './http1/work.ts';
+import { works } from './http1/works.ts';
 
-const SERVER_CORE = 0;
-const LOAD_CORE = 1;
-const CONNECTIONS = 64;
-const BODY = 'x'.repeat(100);
-const KINDS: readonly ServerKind[] = [sluice, nginx, haproxy];
-const BASELINE = nginx.name;
+const PEERS = ['sluice', 'nginx', 'haproxy', 'http-proxy', 'fastify'];
+const WORKS = works.map(({ name }) => name);
+
+export const usage = [
+  '--seconds 3 --repetitions 5   length of a run; runs per server after one to warm up',
+  `--work ${WORKS.join(',')}   default: all of them, which takes minutes`,
+  `--peers ${PEERS.join(',')}   default: all of them`,
+].join('\n    ');
 
 interface Options {
   readonly seconds: number;
   readonly repetitions: number;
+  readonly works: readonly Work[];
+  readonly peers: ReadonlySet<string>;
 }
-
-export const usage =
-  '--seconds 3 --repetitions 5   length of a run; runs per server after one to warm up';
 
 /** @returns exit code: 1 if any request failed */
 export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const options = optionsFrom(args);
+  const { seconds, repetitions, works, peers } = optionsFrom(args);
   requireCores(2);
   requireProgram('wrk', 'wrk');
-  await using started = new AsyncDisposableStack();
+  using started = new DisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
   started.defer(() => rmSync(folder, { recursive: true, force: true }));
 
-  const origin = started.use(await startOrigin(BODY, LOAD_CORE, folderFor(folder, 'origin')));
-  const servers: RunningServer[] = [];
-  for (const kind of KINDS.filter((kind) => kind.missing() === undefined)) {
-    const place = { core: SERVER_CORE, folder: folderFor(folder, kind.name) };
-    const server = await kind.start({ origin: `127.0.0.1:${origin.port}`, ...place });
-    servers.push(started.use(server));
+  process.stdout.write(`${machineLine()}\nmedians of ${repetitions} runs of ${seconds} s\n`);
+  let hadErrors = false;
+  for (const work of works) {
+    const contenders = work.contenders.filter(({ kind }) => peers.has(kind.name));
+    process.stdout.write(`\n${work.name}: ${work.title}\n`);
+    if (!contenders.some(canRun)) {
+      process.stdout.write('not measured: no server that was asked for can take part\n');
+      continue;
+    }
+    const before = readUsage();
+    const outcome = await work.run({
+      contenders,
+      seconds,
+      repetitions,
+      folder: folderFor(folder, work.name),
+      signal,
+      progress,
+    });
+    progress('');
+    process.stdout.write(outcome.text + disturbance(coresOfOthers(before, readUsage())));
+    hadErrors ||= outcome.hadErrors;
   }
+  return hadErrors ? 1 : 0;
+}
 
-  const samples = await roundRobin(servers, options.repetitions, (server, round) => {
-    progress(
-      `${server.name}, ${round === 0 ? 'warming up' : `run ${round} of ${options.repetitions}`}`,
-    );
-    return measure(server, options.seconds, folder, signal);
-  });
-  progress('');
-  process.stdout.write(report(samples, options, origin.description));
-  return [...samples.values()].flat().some(({ errors }) => errors > 0) ? 1 : 0;
+/** Of a core. What an idle machine does on its own is below it. */
+const UNDISTURBED = 0.05;
+
+function disturbance(cores: number): string {
+  if (cores < UNDISTURBED) return '';
+  return `Disturbed: other processes used ${cores.toFixed(2)} cores meanwhile.\n`;
 }
 
 function optionsFrom(args: readonly string[]): Options {
@@ -74,82 +86,27 @@ function optionsFrom(args: readonly string[]): Options {
       options: {
         seconds: { type: 'string', default: '3' },
         repetitions: { type: 'string', default: '5' },
+        work: { type: 'string', default: WORKS.join(',') },
+        peers: { type: 'string', default: PEERS.join(',') },
       },
     });
+    const names = someOf('work', values.work, WORKS);
     return {
       seconds: wholeNumber('seconds', values.seconds, 1, 60),
       repetitions: wholeNumber('repetitions', values.repetitions, 1, 50),
+      works: works.filter(({ name }) => names.has(name)),
+      peers: someOf('peers', values.peers, PEERS),
     };
   } catch (thrown) {
     throw asUsageFailure(thrown);
   }
 }
 
-async function measure(
-  { name, pid, port, accessLog }: RunningServer,
-  seconds: number,
-  folder: string,
-  signal: AbortSignal,
-): Promise<Sample> {
-  const url = `http://127.0.0.1:${port}/`;
-  const before = readCpu(name, pid);
-  const result = await load({
-    url,
-    connections: CONNECTIONS,
-    seconds,
-    core: LOAD_CORE,
-    folder,
-    signal,
-  });
-  const cpuNs = cpuBetween(before, readCpu(name, pid));
-  // Appended to by its owner, who notices nothing: a run of minutes would else fill the disk.
-  if (accessLog !== undefined) truncateSync(accessLog);
-  return { ...result, cpuNs, errors: result.socketErrors + result.badStatus };
-}
-
-function report(
-  samples: ReadonlyMap<string, readonly Sample[]>,
-  { seconds, repetitions }: Options,
-  origin: string,
-): string {
-  const rows = KINDS.map((kind) => {
-    const own = samples.get(kind.name);
-    if (own === undefined) return [kind.name, kind.missing() ?? 'not measured'];
-    return [`${kind.name} ${kind.version()}`, ...cells(summarize(own, samples.get(BASELINE)))];
-  });
-  const heading = [
-    '',
-    'CPU us/req',
-    'spread',
-    `x ${BASELINE}`,
-    'req/s',
-    'core',
-    'p50 ms',
-    'p99 ms',
-    'errors',
-  ];
-  return [
-    `http1: small GET (${BODY.length} B answer), ${CONNECTIONS} keep-alive connections; `,
-    `medians of ${repetitions} runs of ${seconds} s\n`,
-    `${machineLine()}\n\n`,
-    table([heading, ...rows]),
-    `\nServers on core ${SERVER_CORE}, one worker each; wrk and the origin (${origin}) on core ${LOAD_CORE}.\n`,
-    'CPU is that of all processes of a server; "core" is how much of its core it used.\n',
-    ...(samples.has(haproxy.name) ? ['HAProxy writes no access log here; the others do.\n'] : []),
-  ].join('');
-}
-
-function cells(summary: Summary): string[] {
-  return [
-    summary.cpuUsPerRequest.toFixed(1),
-    `${(summary.spread * 100).toFixed(0)} %`,
-    summary.ratio?.toFixed(2) ?? '-',
-    summary.requestsPerSecond.toFixed(0),
-    `${(summary.busy * 100).toFixed(0)} %`,
-    summary.p50Ms.toFixed(2),
-    summary.p99Ms.toFixed(2),
-    String(summary.errors),
-  ];
+function someOf(option: string, list: string, known: readonly string[]): ReadonlySet<string> {
+  const names = list.split(',');
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return new Set(names);
+  throw new BenchFailure(`--${option}: expected some of ${known.join(', ')}, got "${unknown}"`);
 }
 
 /** One line that is written over; nothing where nobody watches. */

@@ -33,17 +33,13 @@ export interface Summary {
   readonly errors: number;
 }
 
-export interface Contender {
-  readonly name: string;
-}
-
 /** The samples of each contender, by name, one per round. The first round warms up and is dropped. */
-export async function roundRobin<C extends Contender>(
+export async function roundRobin<C extends { readonly name: string }, S>(
   contenders: readonly C[],
   repetitions: number,
-  measure: (contender: C, round: number) => Promise<Sample>,
-): Promise<ReadonlyMap<string, readonly Sample[]>> {
-  const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]));
+  measure: (contender: C, round: number) => Promise<S>,
+): Promise<ReadonlyMap<string, readonly S[]>> {
+  const samples = new Map<string, S[]>(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round <= repetitions; round++) {
     for (const contender of contenders) {
       const sample = await measure(contender, round);
@@ -60,10 +56,9 @@ export function summarize(
 ): Summary {
   const cpu = samples.map(cpuUs);
   const ratios = baseline?.map((sample, round) => (cpu[round] ?? Number.NaN) / cpuUs(sample));
-  const medianCpu = median(cpu);
   return {
-    cpuUsPerRequest: medianCpu,
-    spread: (Math.max(...cpu) - Math.min(...cpu)) / medianCpu,
+    cpuUsPerRequest: median(cpu),
+    spread: spread(cpu),
     ratio: ratios === undefined ? undefined : median(ratios),
     requestsPerSecond: median(samples.map(({ requests, seconds }) => requests / seconds)),
     busy: median(samples.map(({ cpuNs, seconds }) => cpuNs / 1e9 / seconds)),
@@ -75,6 +70,11 @@ export function summarize(
 
 function cpuUs({ cpuNs, requests }: Sample): number {
   return cpuNs / 1e3 / requests;
+}
+
+/** Highest less lowest, as a share of the median. */
+export function spread(values: readonly number[]): number {
+  return (Math.max(...values) - Math.min(...values)) / median(values);
 }
 
 /** The mean of the middle two, where there are two. */

@@ -1,6 +1,6 @@
 /**
- * One run of `wrk`: as many requests as a server answers, over keep-alive
- * connections, for a given time.
+ * One run of `wrk`: as many requests as a server answers, all alike, for a given
+ * time.
  *
  * wrk costs little CPU and waits for each answer before it asks again: its
  * latencies are those of a loaded server, and a stall shows up once, not for
@@ -12,12 +12,22 @@ import { join } from 'node:path';
 import { BenchFailure } from './failure.ts';
 import { pinned, requireProgram } from './pin.ts';
 
+/** What is asked for, again and again. */
+export interface Request {
+  readonly path: string;
+  /** Besides `Host`. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** With a body, it is a POST. */
+  readonly bodyBytes?: number;
+}
+
 export interface LoadOptions {
-  readonly url: string;
+  readonly port: number;
+  readonly request: Request;
   readonly connections: number;
   readonly seconds: number;
   readonly core: number;
-  /** For the script that reports; who gives it removes it. */
+  /** For wrk's script; who gives it removes it. */
   readonly folder: string;
   readonly signal: AbortSignal;
 }
@@ -49,12 +59,21 @@ const REPORTED = /^REPORT (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$/m;
 
 /** @throws {BenchFailure} wrk is missing or failed */
 export async function load(options: LoadOptions): Promise<LoadResult> {
-  const { url, connections, seconds, core, folder, signal } = options;
-  const script = join(folder, 'report.lua');
-  writeFileSync(script, REPORT);
+  const { port, request, connections, seconds, core, folder, signal } = options;
+  const script = join(folder, 'wrk.lua');
+  writeFileSync(script, sending(request) + REPORT);
   const wrk = requireProgram('wrk', 'wrk');
+  const url = `http://127.0.0.1:${port}${request.path}`;
   const args = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '-s', script, url];
-  return parseReport(await output(...pinned(core, wrk, args), signal));
+  return parseReport(await output(...pinned([core], wrk, args), signal));
+}
+
+function sending({ headers = {}, bodyBytes }: Request): string {
+  const fields = Object.entries(headers).map(
+    ([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}\n`,
+  );
+  const body = `wrk.method = "POST"\nwrk.body = string.rep("x", ${bodyBytes})\n`;
+  return fields.join('') + (bodyBytes === undefined ? '' : body);
 }
 
 /** @throws {BenchFailure} the output has no report in it */
@@ -73,7 +92,7 @@ export function parseReport(text: string): LoadResult {
 }
 
 /** What a command printed, both streams together. */
-function output(command: string, args: string[], signal: AbortSignal): Promise<string> {
+export function output(command: string, args: string[], signal: AbortSignal): Promise<string> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     let text = '';

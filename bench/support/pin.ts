@@ -1,5 +1,5 @@
 /**
- * Keeps processes on one core each, so that a server and what loads it do not
+ * Keeps processes on cores of their own, so that a server and what loads it do not
  * take turns on the same one.
  *
  * A server is *started* pinned: its threads and children inherit the core, and
@@ -21,9 +21,13 @@ export function requireCores(count: number): void {
   );
 }
 
-/** A command line that runs `command` on that core only. `taskset` becomes the command: the pid stays. */
-export function pinned(core: number, command: string, args: readonly string[]): [string, string[]] {
-  return [requireProgram('taskset', 'util-linux'), ['-c', String(core), command, ...args]];
+/** A command line that runs `command` on those cores only. `taskset` becomes the command: the pid stays. */
+export function pinned(
+  cores: readonly number[],
+  command: string,
+  args: readonly string[],
+): [string, string[]] {
+  return [requireProgram('taskset', 'util-linux'), ['-c', cores.join(','), command, ...args]];
 }
 
 /** Full path of a program; servers are often installed where only root's PATH looks. */

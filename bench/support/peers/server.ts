@@ -1,9 +1,9 @@
 /**
  * A server under measurement: one process (with children) that was started on a
- * free port of the loopback from a generated configuration, on a core of its own.
+ * free port of the loopback from a generated configuration, on cores of its own.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync, closeSync, mkdirSync, readFileSync } from 'node:fs';
+import { openSync, closeSync, mkdirSync, readFileSync, truncateSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -25,16 +25,29 @@ export interface ServerKind {
 export interface StartOptions {
   /** `127.0.0.1:port` */
   readonly origin: string;
-  readonly core: number;
+  readonly cores: readonly number[];
   /** Empty, for configuration and logs; who gives it removes it. */
   readonly folder: string;
+  readonly setup: Setup;
 }
+
+/** How a server is set up for the work that is measured. */
+export interface Setup {
+  /** Processes or threads that serve. */
+  readonly workers: number;
+  /** What it moves bodies with: what it comes with, or buffers of 64 KiB, where they can be set. */
+  readonly buffers: 'default' | '64 KiB';
+  /** How many client connections it must be able to hold. */
+  readonly connections: number;
+}
+
+export const USUAL_SETUP: Setup = { workers: 1, buffers: 'default', connections: 1_000 };
 
 export interface RunningServer extends AsyncDisposable {
   readonly name: string;
   readonly port: number;
   readonly pid: number;
-  /** Grows with every request; may be cut to nothing between measurements. */
+  /** Grows with every request: see `cutAccessLog`. */
   readonly accessLog: string | undefined;
 }
 
@@ -43,10 +56,12 @@ export interface LaunchOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly port: number;
-  readonly core: number;
+  readonly cores: readonly number[];
   readonly folder: string;
   readonly stopSignal: NodeJS.Signals;
   readonly accessLog?: string;
+  /** Besides ours. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const READY_WITHIN_MS = 20_000;
@@ -58,10 +73,13 @@ const STOPPED_WITHIN_MS = 10_000;
  * @throws {BenchFailure} it ended, or was not ready in time; with what it printed
  */
 export async function launch(options: LaunchOptions): Promise<RunningServer> {
-  const { name, command, args, port, core, folder, stopSignal, accessLog } = options;
+  const { name, command, args, port, cores, folder, stopSignal, accessLog, env } = options;
   const printed = join(folder, `${name}.out`);
   const out = openSync(printed, 'a');
-  const child = spawn(...pinned(core, command, args), { stdio: ['ignore', out, out] });
+  const child = spawn(...pinned(cores, command, args), {
+    stdio: ['ignore', out, out],
+    env: { ...process.env, ...env },
+  });
   closeSync(out);
   try {
     await ready(child, port);
@@ -77,6 +95,11 @@ export async function launch(options: LaunchOptions): Promise<RunningServer> {
     accessLog,
     [Symbol.asyncDispose]: () => stop(child, stopSignal),
   };
+}
+
+/** Its owner appends to it and notices nothing. Else a run of minutes would fill the disk. */
+export function cutAccessLog({ accessLog }: RunningServer): void {
+  if (accessLog !== undefined) truncateSync(accessLog);
 }
 
 /** One that nothing listens on now. Another process could take it first; then the start fails and says so. */

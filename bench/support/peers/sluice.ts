@@ -1,4 +1,4 @@
-/** Sluice from the sources of this checkout, with one worker, its access log in a file and its metrics on. */
+/** Sluice from the sources of this checkout, with its access log in a file and its metrics on. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,40 +6,55 @@ import { freePort, launch, type ServerKind, type StartOptions } from './server.t
 
 const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
-export const sluice: ServerKind = {
-  name: 'sluice',
-  missing: () => undefined,
-  version: () =>
-    (JSON.parse(readFileSync(root('package.json'), 'utf8')) as { version: string }).version,
-  async start({ origin, core, folder }: StartOptions) {
-    const port = await freePort();
-    const accessLog = join(folder, 'access.log');
-    const conf = join(folder, 'conf.yaml');
-    writeFileSync(conf, configuration(port, origin, accessLog));
-    return launch({
-      name: 'sluice',
-      command: process.execPath,
-      args: ['--conditions=sluice-source', root('bin/sluice.js'), '-c', conf],
-      port,
-      core,
-      folder,
-      stopSignal: 'SIGINT',
-      accessLog,
-    });
-  },
-};
+export const sluice = sluiceWith('{}');
 
-function configuration(port: number, origin: string, accessLog: string): string {
+/** @param pool `upstreams.<name>.pool` of its configuration */
+export function sluiceWith(pool: string): ServerKind {
+  return {
+    name: 'sluice',
+    missing: () => undefined,
+    version: () =>
+      (JSON.parse(readFileSync(root('package.json'), 'utf8')) as { version: string }).version,
+    async start(options: StartOptions) {
+      const { cores, folder } = options;
+      const port = await freePort();
+      const accessLog = join(folder, 'access.log');
+      const conf = join(folder, 'conf.yaml');
+      writeFileSync(conf, configuration({ port, accessLog, pool }, options));
+      return launch({
+        name: 'sluice',
+        command: process.execPath,
+        args: ['--conditions=sluice-source', root('bin/sluice.js'), '-c', conf],
+        port,
+        cores,
+        folder,
+        stopSignal: 'SIGINT',
+        accessLog,
+      });
+    },
+  };
+}
+
+interface Own {
+  readonly port: number;
+  readonly accessLog: string;
+  readonly pool: string;
+}
+
+/** As with the others, connections last for as long as they are measured: all clients have one address. */
+function configuration({ port, accessLog, pool }: Own, { origin, setup }: StartOptions): string {
   return `
 version: 1
-threads: 1
+threads: ${setup.workers}
 admin: { listen: 127.0.0.1:0 }
 access_log: ${JSON.stringify(accessLog)}
 upstreams:
-  origin: { peers: ["${origin}"] }
+  origin: { peers: ["${origin}"], pool: ${pool} }
 services:
   - name: edge
     listen: ["127.0.0.1:${port}"]
+    limits: { max_requests: 1000000000, max_connections_per_client: ${setup.connections} }
+    timeouts: { keep_alive: 300s }
     routes: [{ upstream: origin }]
 `;
 }
