@@ -22,7 +22,6 @@ import { balancersFrom, gateway } from '../../src/worker/filters/gateway.ts';
 import { openAccessLog } from '../../src/worker/observe/access-log.ts';
 import { RequestHeadParser } from '../../src/worker/protocol/http1/request-head.ts';
 import { handleRequest } from '../../src/worker/proxy/handle-request.ts';
-import type { ProxyHttp } from '../../src/worker/proxy/proxy-http.ts';
 import { ProxyService } from '../../src/worker/proxy/proxy-service.ts';
 import type { Transport } from '../../src/worker/transport/transport.ts';
 import type { Connector } from '../../src/worker/upstream/connector.ts';
@@ -126,7 +125,7 @@ function openEngine(folder: string) {
   } as unknown as Connector;
   const proxyService = new ProxyService({
     name: 'edge',
-    proxy: gateway(service!, balancers, undefined) as ProxyHttp<unknown>,
+    proxy: gateway(service!, balancers, undefined),
     connector,
     recorder,
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),

@@ -25,12 +25,12 @@ const BIT = 4;
 /** In place of the start of a removed field's name. */
 const REMOVED = -1;
 
-/** What a codec has found out about the fields of a head. Nobody changes it any more. */
+/** What a codec has found out about the fields of a head. */
 export interface ParsedFields {
   /** What the marks point into: Latin-1, lines ended by CRLF. */
   readonly text: string;
   /** Five per field, in order: start and end of the name, start and end of the value, bit of the name. */
-  readonly marks: readonly number[];
+  readonly marks: number[];
   /** `lengthBit` of all names: most questions end here. */
   readonly lengths: number;
   /** Bits of the names that there are. */
@@ -55,8 +55,9 @@ const NONE: string[] = [];
 
 export class Headers {
   readonly #parsed: ParsedFields;
-  /** Those of `#parsed`, until the first change. */
-  #marks: readonly number[];
+  #marks: number[];
+  /** Somebody else uses the same ones: they are copied before the first change. */
+  #marksAreShared = false;
   #present: KnownNames;
   #repeated: KnownNames;
   /** The fields after the parsed ones: name, value, name, value. */
@@ -218,7 +219,9 @@ export class Headers {
 
   clone(): Headers {
     const copy = new Headers(NONE, this.#parsed);
-    copy.#marks = this.#marks === this.#parsed.marks ? this.#marks : this.#marks.slice();
+    copy.#marks = this.#marks;
+    copy.#marksAreShared = true;
+    this.#marksAreShared = true;
     copy.#present = this.#present;
     copy.#repeated = this.#repeated;
     copy.#ownLines = this.#ownLines;
@@ -303,8 +306,11 @@ export class Headers {
 
   /** Marks that may be changed. */
   #ownMarks(): number[] {
-    if (this.#marks === this.#parsed.marks) this.#marks = this.#marks.slice();
-    return this.#marks as number[];
+    if (this.#marksAreShared) {
+      this.#marks = this.#marks.slice();
+      this.#marksAreShared = false;
+    }
+    return this.#marks;
   }
 
   #add(name: string, value: string): void {
@@ -329,6 +335,7 @@ export class Headers {
     if (this.#marks.length === 0) return;
     const fields = [...this].flat();
     this.#marks = [];
+    this.#marksAreShared = false;
     this.#added = fields;
   }
 

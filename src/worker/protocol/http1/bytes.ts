@@ -28,17 +28,9 @@ for (let byte = 0; byte < 256; byte++) {
 
 classes[0x5f]! |= UNDERSCORE;
 
-export function isToken(byte: number): boolean {
-  return (classes[byte]! & TOKEN) !== 0;
-}
-
 /** Visible, blank, tab, or above ASCII: never a control byte. */
 export function isFieldValue(byte: number): boolean {
   return (classes[byte]! & FIELD_VALUE) !== 0;
-}
-
-export function isTarget(byte: number): boolean {
-  return (classes[byte]! & TARGET) !== 0;
 }
 
 export function isDigit(byte: number): boolean {
