@@ -127,10 +127,14 @@ function openEngine(folder: string) {
     name: 'edge',
     proxy: gateway(service!, balancers, undefined),
     connector,
+    deadlines,
     recorder,
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
     log: createLog({ level: 'error', destination: 'stderr' } as never),
     maxAttempts: 3,
+    retry: {},
+    phaseTimeoutMs: 30_000,
+    requestTimeoutMs: undefined,
     forwarding: {},
     paths: {},
   });
@@ -153,9 +157,8 @@ function openEngine(folder: string) {
         undefined,
       ),
       handle: (exchange) => handleRequest(exchange, proxyService),
-      onRefused(error) {
-        throw error;
-      },
+      mayConnect: undefined,
+      server: { address: '127.0.0.1', port: 1 },
     },
     () => {},
   );

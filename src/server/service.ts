@@ -2,11 +2,12 @@
 import type { BootService } from '../shared/ipc/boot.ts';
 import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
+import type { ServiceTiming } from '../worker/start.ts';
 
 /** Limits and timeouts of a service's client connections, in milliseconds and bytes. */
 export type ConnectionSettings = Omit<BootService, 'name'>;
 
-export interface ServiceOptions {
+export interface ServiceOptions extends ServiceTiming {
   /** In logs and metrics. Default: `proxy`. */
   readonly name?: string;
 }
@@ -15,12 +16,19 @@ export class HttpProxyService {
   readonly name: string;
   readonly proxy: ProxyHttp<unknown>;
   readonly settings: ConnectionSettings | undefined;
+  readonly timing: ServiceTiming;
   readonly #listen: ListenAddress[] = [];
 
-  constructor(name: string, proxy: ProxyHttp<unknown>, settings?: ConnectionSettings) {
+  constructor(
+    name: string,
+    proxy: ProxyHttp<unknown>,
+    settings?: ConnectionSettings,
+    timing: ServiceTiming = {},
+  ) {
     this.name = name;
     this.proxy = proxy;
     this.settings = settings;
+    this.timing = timing;
   }
 
   get listen(): readonly ListenAddress[] {
@@ -60,5 +68,5 @@ export function httpProxyService<Ctx>(
   options: ServiceOptions = {},
 ): HttpProxyService {
   // Inside, nothing looks into a context: only the phases that made it do.
-  return new HttpProxyService(options.name ?? 'proxy', proxy);
+  return new HttpProxyService(options.name ?? 'proxy', proxy, undefined, options);
 }

@@ -25,6 +25,7 @@ import { RequestHeadParser } from './protocol/http1/request-head.ts';
 import { handleRequest } from './proxy/handle-request.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
+import type { RetryOptions } from './proxy/retry-policy.ts';
 import { Connector } from './upstream/connector.ts';
 
 /** A service as its program built it: the phases, and the settings of its connections. */
@@ -32,6 +33,18 @@ export interface WorkerService {
   readonly name: string;
   readonly proxy: ProxyHttp<unknown>;
   readonly settings: Omit<BootService, 'name'>;
+  /** Instead of what the settings say. */
+  readonly own: ServiceTiming;
+}
+
+/** What a program may say about the waits and retries of a service. */
+export interface ServiceTiming {
+  /** For a phase that returns a promise. Default 30,000 ms. */
+  readonly phaseTimeoutMs?: number | undefined;
+  /** For a response to begin, over all attempts. Default: no bound beyond those of the single waits. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** Retries after responses with some statuses, or because a phase asks for them. */
+  readonly retry?: RetryOptions | undefined;
 }
 
 export interface WorkerParts {
@@ -70,13 +83,25 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     recorder,
     poolSize: boot.settings.upstream_keepalive_pool_size,
   });
-  const shared = { connector, recorder, accessLog, log, maxAttempts: boot.settings.max_retries };
+  const maxAttempts = boot.settings.max_retries;
+  const shared = { connector, deadlines, recorder, accessLog, log, maxAttempts };
   const listeners = await openListeners(parts, deadlines, recorder, (service) => {
-    const { trusted_proxies, forwarded, via, paths } = service.settings;
+    const { trusted_proxies, forwarded, via, paths, retry, timeouts } = service.settings;
+    const { phaseTimeoutMs, requestTimeoutMs } = service.own;
     return new ProxyService({
       ...shared,
       name: service.name,
       proxy: service.proxy,
+      retry: {
+        statuses: retry.statuses,
+        budgetPercent: retry.budget_percent,
+        minConcurrent: retry.min_concurrent,
+        backOffMs: retry.back_off,
+        maxBackOffMs: retry.max_back_off,
+        ...service.own.retry,
+      },
+      phaseTimeoutMs: phaseTimeoutMs ?? timeouts.phase,
+      requestTimeoutMs: requestTimeoutMs ?? timeouts.request,
       forwarding: {
         trusts: trustFrom(trusted_proxies),
         forwarded,
@@ -208,6 +233,6 @@ function downstreamOptions(
       service.forwarding.trusts,
     ),
     handle: (exchange) => handleRequest(exchange, service),
-    onRefused: (error, status, client) => service.refused(error, status, client),
+    mayConnect: service.mayConnect,
   };
 }

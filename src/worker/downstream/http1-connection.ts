@@ -20,14 +20,15 @@
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Expiring } from '../../shared/time/deadlines.ts';
 import type { BodyReceiver } from '../http/body.ts';
-import type { ClientAddress } from '../http/exchange.ts';
+import type { ExchangeTimeouts, SocketAddress } from '../http/exchange.ts';
+import { Headers } from '../http/headers.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import type { Transport, TransportOwner } from '../transport/transport.ts';
-import { Http1Exchange, refusalText } from './http1-exchange.ts';
+import { Http1Exchange } from './http1-exchange.ts';
 import { Pace } from './pace.ts';
-import type { DownstreamOptions } from './settings.ts';
+import type { ConnectionOptions, DownstreamTimeouts } from './settings.ts';
 
 const Reading = {
   Head: 0,
@@ -50,9 +51,13 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http1Connection implements TransportOwner, Expiring {
   deadlineAt: number;
-  readonly client: ClientAddress;
+  readonly client: SocketAddress;
+  /** What the proxy keeps from one exchange for the next. */
+  context: unknown;
   readonly #transport: Transport;
-  readonly #options: DownstreamOptions;
+  readonly #options: ConnectionOptions;
+  /** Of the current request. */
+  #timeouts: DownstreamTimeouts;
   readonly #onClosed: () => void;
   /** Made for the first body; most connections never see one. */
   #bodyDecoder: BodyDecoder | undefined;
@@ -77,13 +82,18 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
-  constructor(transport: Transport, options: DownstreamOptions, onClosed: () => void) {
+  constructor(transport: Transport, options: ConnectionOptions, onClosed: () => void) {
     this.#transport = transport;
     this.#options = options;
+    this.#timeouts = options.timeouts;
     this.#onClosed = onClosed;
     this.client = { address: transport.remoteAddress, port: transport.remotePort };
     this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
     options.deadlines.add(this);
+  }
+
+  get server(): SocketAddress {
+    return this.#options.server;
   }
 
   get #decoder(): BodyDecoder {
@@ -227,7 +237,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   #writeTimedOut(): void {
-    const { deadlines, timeouts, limits } = this.#options;
+    const { deadlines, limits } = this.#options;
     const bytesSent = this.#exchange?.bytesSent ?? 0;
     const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, bytesSent) === true;
     const error = isTooSlow
@@ -237,7 +247,7 @@ export class Http1Connection implements TransportOwner, Expiring {
         )
       : new ProxyError(
           'downstream/write-timeout',
-          `${this.client.address} did not read for ${timeouts.responseWriteMs} ms`,
+          `${this.client.address} did not read for ${this.#timeouts.responseWriteMs} ms`,
         );
     this.#exchange?.connectionClosed(error);
     this.#transport.reset();
@@ -254,7 +264,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   #bodyTimedOut(): void {
-    const { deadlines, timeouts, limits } = this.#options;
+    const { deadlines, limits } = this.#options;
     const bytesReceived = this.#exchange?.bytesReceived ?? 0;
     if (this.#bodyPace?.isTooSlow(deadlines.now, bytesReceived) === true) {
       this.#bodyFailed(
@@ -264,7 +274,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#bodyFailed(
         'downstream/request-timeout',
-        `sent nothing of its body for ${timeouts.requestBodyMs} ms`,
+        `sent nothing of its body for ${this.#timeouts.requestBodyMs} ms`,
       );
     }
   }
@@ -332,6 +342,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     const parsed = this.#options.headParser.take();
     this.#headStarted = false;
     this.#receiver = undefined;
+    if (this.#timeouts !== this.#options.timeouts) this.#useTimeouts(this.#options.timeouts);
     if (parsed.framing.kind === 'none') {
       this.#reading = Reading.Answering;
       this.deadlineAt = NEVER;
@@ -343,9 +354,19 @@ export class Http1Connection implements TransportOwner, Expiring {
     }
     this.#requests += 1;
     this.#answerPace?.reset();
-    const exchange = new Http1Exchange(this, this.#transport, parsed, this.#refusalOf(parsed));
+    this.#handle(parsed, this.#refusalOf(parsed));
+  }
+
+  #handle(parsed: ParsedRequest, refusal: ProxyError | undefined): void {
+    const exchange = new Http1Exchange(this, this.#transport, parsed, refusal);
     this.#exchange = exchange;
     this.#options.handle(exchange);
+  }
+
+  #useTimeouts(timeouts: DownstreamTimeouts): void {
+    this.#timeouts = timeouts;
+    this.#bodyPace = undefined;
+    this.#answerPace = undefined;
   }
 
   /** A body that says how long it is can be refused before it is read. */
@@ -363,8 +384,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
     if (this.#receiver === undefined) return NEVER;
-    const { deadlines, timeouts, limits } = this.#options;
-    this.#bodyPace ??= new Pace(timeouts.requestBodyMs, limits.minRate);
+    const { deadlines, limits } = this.#options;
+    this.#bodyPace ??= new Pace(this.#timeouts.requestBodyMs, limits.minRate);
     return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
   }
 
@@ -443,9 +464,15 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   writeWasBlocked(): void {
     this.#writeBlocked = true;
-    const { deadlines, timeouts, limits } = this.#options;
-    this.#answerPace ??= new Pace(timeouts.responseWriteMs, limits.minRate);
+    const { deadlines, limits } = this.#options;
+    this.#answerPace ??= new Pace(this.#timeouts.responseWriteMs, limits.minRate);
     this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#exchange?.bytesSent ?? 0);
+  }
+
+  /** For the current request only. */
+  setTimeouts(timeouts: ExchangeTimeouts): void {
+    this.#useTimeouts({ ...this.#timeouts, ...timeouts });
+    if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
   }
 
   /** The answer is complete. */
@@ -547,11 +574,13 @@ export class Http1Connection implements TransportOwner, Expiring {
     else this.#exchange?.connectionClosed(error);
   }
 
-  /** Answers a request that never became an exchange, and closes. */
+  /** What could not be read is answered like any other request, and nothing is read after it. */
   #refuse(error: ProxyError): void {
-    this.#options.onRefused(error, error.facts.status, this.client);
-    this.#transport.writeText(refusalText(error.facts.status));
-    this.#close();
+    this.#reading = Reading.Answering;
+    this.deadlineAt = NEVER;
+    this.#receiver = undefined;
+    this.#held = undefined;
+    this.#handle(unreadable(), error);
   }
 
   #close(): void {
@@ -562,6 +591,17 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#transport.end();
     this.#transport.resume();
   }
+}
+
+/** As much of a request as is known of one that could not be read. */
+function unreadable(): ParsedRequest {
+  return {
+    head: { method: '', target: '', version: '1.1', authority: '', headers: new Headers() },
+    framing: { kind: 'none' },
+    keepAlive: false,
+    expectsContinue: false,
+    upgrade: undefined,
+  };
 }
 
 /** Thrown through the decoder, which must not go on. */

@@ -4,13 +4,19 @@
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
-import type { AbortListener, AnswerBody, ClientAddress, Exchange } from '../http/exchange.ts';
-import { httpDate } from '../http/date.ts';
+import type {
+  AbortListener,
+  AnswerBody,
+  Exchange,
+  ExchangeTimeouts,
+  ReuseListener,
+  SocketAddress,
+} from '../http/exchange.ts';
 import type { Headers } from '../http/headers.ts';
 import { knownNames } from '../http/known-names.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { hasNoBody } from '../http/status.ts';
-import { chunkHead, lastChunk, reasonOf, responseHeadText } from '../protocol/http1/encode.ts';
+import { chunkHead, lastChunk, responseHeadText } from '../protocol/http1/encode.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { SMALL_WRITE, type Transport } from '../transport/transport.ts';
 import type { Http1Connection } from './http1-connection.ts';
@@ -23,13 +29,14 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly upgrade: string | undefined;
   readonly scheme = 'http';
   readonly length: number | undefined;
-  /** The client waits for a 100 before it sends its body. */
   readonly expectsContinue: boolean;
   bytesReceived = 0;
   bytesSent = 0;
   headSent = false;
   aborted: ProxyError | undefined;
   abortListener: AbortListener | undefined;
+  reuseListener: ReuseListener | undefined;
+  keepAliveWanted = true;
   onDrain: (() => void) | undefined;
   readonly #connection: Http1Connection;
   readonly #transport: Transport;
@@ -62,8 +69,24 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.length = parsed.framing.kind === 'length' ? parsed.framing.length : undefined;
   }
 
-  get client(): ClientAddress {
+  get client(): SocketAddress {
     return this.#connection.client;
+  }
+
+  get server(): SocketAddress {
+    return this.#connection.server;
+  }
+
+  get connectionContext(): unknown {
+    return this.#connection.context;
+  }
+
+  get isDraining(): boolean {
+    return this.#connection.draining;
+  }
+
+  setTimeouts(timeouts: ExchangeTimeouts): void {
+    if (!this.#finished) this.#connection.setTimeouts(timeouts);
   }
 
   get requestBody(): IncomingBody | undefined {
@@ -109,7 +132,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
       return this;
     }
     const framing = this.#frame(head, body);
-    if (!this.#connection.mayKeepAlive()) this.#keepAlive = false;
+    if (!this.keepAliveWanted || !this.#connection.mayKeepAlive()) this.#keepAlive = false;
     this.#unsent = responseHeadText(head, framing + this.#connectionField());
     if (body !== 'none' && this.#hasAnswerBody(head)) return this;
 
@@ -204,6 +227,9 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.flush();
     this.#finished = true;
     this.abortListener = undefined;
+    if (this.reuseListener !== undefined && this.#keepAlive) {
+      this.#connection.context = this.reuseListener.onReuse();
+    }
     this.#connection.exchangeEnded(this.#keepAlive);
   }
 
@@ -240,12 +266,3 @@ const IGNORED: OutgoingBody = {
   end() {},
   abort() {},
 };
-
-/** The whole answer to a request that could not be read. The details are in the log, not here. */
-export function refusalText(status: number): string {
-  const body = `${status} ${reasonOf(status)}\n`;
-  return (
-    `HTTP/1.1 ${status} ${reasonOf(status)}\r\nDate: ${httpDate()}\r\n` +
-    `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
-  );
-}

@@ -1,21 +1,22 @@
 /** A listening address of a service in this worker, and the connections it has accepted. */
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
+import type { SocketAddress } from '../http/exchange.ts';
 import { accept, type Acceptor, type ListenTarget } from './accept.ts';
 import { Http1Connection } from './http1-connection.ts';
 import { NOBODY, type Transport, type TransportOwner } from '../transport/transport.ts';
-import type { DownstreamOptions } from './settings.ts';
+import type { ConnectionOptions, DownstreamOptions } from './settings.ts';
 
 /** The oldest connections come first; looking at more of them would make a flood expensive. */
 const MAX_LOOKED_AT = 64;
 
 export class Listener {
   readonly #connections = new Set<Http1Connection>();
-  readonly #options: DownstreamOptions;
+  #options: ConnectionOptions;
   readonly #figures: ServiceRecorder;
   #acceptor: Acceptor | undefined;
   #onEmpty: (() => void) | undefined;
 
-  private constructor(options: DownstreamOptions, figures: ServiceRecorder) {
+  private constructor(options: ConnectionOptions, figures: ServiceRecorder) {
     this.#options = options;
     this.#figures = figures;
   }
@@ -27,13 +28,19 @@ export class Listener {
     figures: ServiceRecorder,
     onError: (error: Error) => void,
   ): Promise<Listener> {
-    const listener = new Listener(options, figures);
+    const listener = new Listener({ ...options, server: NOT_LISTENING }, figures);
     listener.#acceptor = await accept(target, (transport) => listener.#admit(transport), onError);
+    const { host, port } = listener.#acceptor.address;
+    listener.#options = { ...options, server: { address: host, port } };
     return listener;
   }
 
   #admit(transport: Transport): TransportOwner {
-    const { admission } = this.#options;
+    const { admission, mayConnect, server } = this.#options;
+    if (mayConnect !== undefined && !mayConnect(clientOf(transport), server)) {
+      transport.reset();
+      return NOBODY;
+    }
     if (admission.isFull) this.#makeRoom();
     const address = transport.remoteAddress;
     const refusal = admission.enter(address);
@@ -100,4 +107,11 @@ export class Listener {
   cut(): void {
     for (const connection of this.#connections) connection.destroy();
   }
+}
+
+/** Until the system has said which address it is; no connection is accepted before. */
+const NOT_LISTENING = { address: '', port: 0 };
+
+function clientOf({ remoteAddress, remotePort }: Transport): SocketAddress {
+  return { address: remoteAddress, port: remotePort };
 }

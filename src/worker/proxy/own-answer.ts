@@ -1,0 +1,31 @@
+/** Answers that no peer has given, and the shape of those that have no body. */
+import type { Exchange } from '../http/exchange.ts';
+import { httpDate } from '../http/date.ts';
+import type { ResponseHead } from '../http/message.ts';
+import { hasNoBody } from '../http/status.ts';
+import type { Answer } from './answer.ts';
+
+export function headOf({ status, headers }: Answer): ResponseHead {
+  const head: ResponseHead = { status, reason: '', version: '1.1', headers: headers.clone() };
+  head.headers.set('Date', httpDate());
+  return head;
+}
+
+export function sendWhole(exchange: Exchange, head: ResponseHead, body: Buffer | undefined): void {
+  const length = body?.length ?? 0;
+  const writer = exchange.sendHead(head, length);
+  if (body !== undefined) writer.write(body, 0, length);
+  writer.end(undefined);
+}
+
+/** Whether a body follows the head of such a response (RFC 9110 §6.4.1). */
+export function takesBody(method: string, status: number): boolean {
+  return method !== 'HEAD' && !hasNoBody(status);
+}
+
+/** A response to HEAD, and a 304, may name the length of a body that does not follow. */
+export function setEmptyBody(head: ResponseHead, method: string): void {
+  const mayKeepLength = method === 'HEAD' || head.status === 304;
+  if (!mayKeepLength && head.status >= 200 && head.status !== 204)
+    head.headers.set('Content-Length', '0');
+}
