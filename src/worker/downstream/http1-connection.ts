@@ -76,6 +76,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   #requests = 0;
   #tunnel = false;
   #halfClosed = false;
+  /** Somebody holds the current body back. */
+  #bodyIsPaused = false;
   /** These two as well are made when they are needed. */
   #bodyPace: Pace | undefined;
   #answerPace: Pace | undefined;
@@ -399,6 +401,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     this.#receiver = undefined;
+    // Held back for longer, the client could not be heard leaving, nor asking for more.
+    if (this.#bodyIsPaused) this.resumeBody();
     receiver?.onEnd(this.#decoder.trailers);
   }
 
@@ -437,11 +441,13 @@ export class Http1Connection implements TransportOwner, Expiring {
     // The client cannot send while we do not read, so its time stops.
     this.deadlineAt = NEVER;
     this.#bodyPace?.stop(this.#options.deadlines.now);
+    this.#bodyIsPaused = true;
     this.#transport.pause();
   }
 
   resumeBody(): void {
     if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
+    this.#bodyIsPaused = false;
     this.#transport.resume();
   }
 

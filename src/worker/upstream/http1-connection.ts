@@ -355,6 +355,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** Response complete: the connection is free once the request is, too. */
   #settle(more: boolean): void {
+    // Whoever held the body back has all of it; held back, the next response would not be heard.
+    if (this.#paused) this.resume();
     this.deadlineAt = NEVER;
     // What follows a complete response could be taken for the answer to the next request.
     if (more) this.#keepAlive = false;
