@@ -112,6 +112,11 @@ export class Http1Connection implements TransportOwner, Expiring {
     return this.#reading === Reading.Head && this.#held === undefined;
   }
 
+  /** The kernel has not taken yet what was written. */
+  get writeIsBlocked(): boolean {
+    return this.#writeBlocked;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }

@@ -6,12 +6,16 @@ import type { BodyReceiver, IncomingBody } from '../http/body.ts';
 import type { BodyPieces } from './answer.ts';
 import { asProxyError } from './session.ts';
 
+/** A program whose pieces are always ready must not keep the worker from everybody else. */
+const PIECES_PER_TURN = 32;
+
 export class StreamedBody implements IncomingBody {
   readonly length: number | undefined;
   readonly #iterator: AsyncIterator<string | Uint8Array>;
   #receiver: BodyReceiver | undefined;
   #paused = false;
   #asked = false;
+  #inARow = 0;
   #over = false;
 
   /** @param length what the head promises; `undefined`: nothing */
@@ -46,6 +50,14 @@ export class StreamedBody implements IncomingBody {
   #ask(): void {
     if (this.#paused || this.#asked || this.#over) return;
     this.#asked = true;
+    this.#inARow += 1;
+    if (this.#inARow <= PIECES_PER_TURN) return this.#next();
+    this.#inARow = 0;
+    setImmediate(() => this.#next());
+  }
+
+  #next(): void {
+    if (this.#over) return;
     this.#iterator.next().then(
       (result) => this.#arrived(result),
       (thrown: unknown) => this.#fail(thrown),
