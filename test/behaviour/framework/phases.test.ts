@@ -8,6 +8,8 @@ const program = fileURLToPath(new URL('programs/every-phase.ts', import.meta.url
 const BEFORE_A_PEER = ['newCtx', 'earlyRequestFilter', 'requestFilter', 'proxyUpstreamFilter'];
 const SENDING = ['connectedToUpstream', 'upstreamRequestFilter'];
 const HEAD = ['upstreamResponseFilter', 'responseFilter'];
+const ASKED = [...BEFORE_A_PEER, 'upstreamPeer', ...SENDING];
+const REFUSED = [...BEFORE_A_PEER, 'upstreamPeer', 'failToConnect(upstream/connect-refused)'];
 const BODY = [
   'upstreamResponseBodyFilter',
   'responseBodyFilter',
@@ -19,47 +21,43 @@ const orders = [
   {
     name: 'a request that is passed on',
     target: '/plain',
-    trail: [...BEFORE_A_PEER, 'upstreamPeer', ...SENDING, ...HEAD, ...BODY],
+    trail: [...ASKED, ...HEAD, ...BODY],
   },
   {
     name: 'the same with phases that wait',
     target: '/late/plain',
-    trail: [...BEFORE_A_PEER, 'upstreamPeer', ...SENDING, ...HEAD, ...BODY],
+    trail: [...ASKED, ...HEAD, ...BODY],
   },
   {
     name: 'a request with a body',
     target: '/post',
     body: 'x',
-    trail: [
-      ...[...BEFORE_A_PEER, 'upstreamPeer', ...SENDING],
-      ...['requestBodyFilter', 'requestBodyFilter:end', ...HEAD, ...BODY],
-    ],
+    trail: [...ASKED, 'requestBodyFilter', 'requestBodyFilter:end', ...HEAD, ...BODY],
   },
   {
     name: 'a body with trailers',
     target: '/trailers',
     trail: [
-      ...[...BEFORE_A_PEER, 'upstreamPeer', ...SENDING, ...HEAD],
-      ...['upstreamResponseBodyFilter', 'responseBodyFilter', 'upstreamResponseBodyFilter:end'],
+      ...ASKED,
+      ...HEAD,
+      'upstreamResponseBodyFilter',
+      'responseBodyFilter',
+      'upstreamResponseBodyFilter:end',
       // What the end of the body lets through goes on before the fields after it.
-      ...['upstreamResponseTrailerFilter', 'responseBodyFilter:end', 'responseTrailerFilter'],
+      'upstreamResponseTrailerFilter',
+      'responseBodyFilter:end',
+      'responseTrailerFilter',
     ],
   },
   {
     name: 'a request that is sent again',
     target: '/again',
-    trail: [
-      ...[...BEFORE_A_PEER, 'upstreamPeer', 'failToConnect(upstream/connect-refused)'],
-      ...['upstreamPeer', ...SENDING, ...HEAD, ...BODY],
-    ],
+    trail: [...REFUSED, 'upstreamPeer', ...SENDING, ...HEAD, ...BODY],
   },
   {
     name: 'the same with phases that wait',
     target: '/late/again',
-    trail: [
-      ...[...BEFORE_A_PEER, 'upstreamPeer', 'failToConnect(upstream/connect-refused)'],
-      ...['upstreamPeer', ...SENDING, ...HEAD, ...BODY],
-    ],
+    trail: [...REFUSED, 'upstreamPeer', ...SENDING, ...HEAD, ...BODY],
   },
   {
     name: 'a request for which no peer answers',
@@ -81,9 +79,12 @@ const orders = [
     status: 502,
     code: 'upstream/closed',
     trail: [
-      ...[...BEFORE_A_PEER, 'upstreamPeer', ...SENDING],
-      ...['errorWhileProxy(upstream/idle-connection-closed)', 'upstreamPeer', ...SENDING],
-      ...['errorWhileProxy(upstream/closed)', 'failToProxy'],
+      ...ASKED,
+      'errorWhileProxy(upstream/idle-connection-closed)',
+      'upstreamPeer',
+      ...SENDING,
+      'errorWhileProxy(upstream/closed)',
+      'failToProxy',
     ],
   },
   {
