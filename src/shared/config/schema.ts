@@ -51,6 +51,14 @@ const pool = z.strictObject({
     .describe(
       'Closes a connection that has been idle this long. Keep it below the peer’s own keep-alive timeout, or requests will meet connections the peer is closing.',
     ),
+  pipelining: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe(
+      'How many requests may be under way on one connection, sent without waiting for answers; 1 is off. Only for requests without a body that may be sent twice. Pays where Sluice is the bottleneck and the peer answers everything equally fast: a slow answer delays all behind it.',
+    ),
 });
 
 const healthCheck = z.discriminatedUnion('type', [
