@@ -131,7 +131,7 @@ function openEngine(folder: string) {
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
     log: createLog({ level: 'error', destination: 'stderr' } as never),
     maxAttempts: 3,
-    forwarding: {},
+    forwarding: { via: 'sluice' },
     paths: {},
   });
   const clientTransport = new SilentTransport();

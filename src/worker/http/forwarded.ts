@@ -36,63 +36,79 @@ const PROXY = knownNames('proxy');
 const TWINS = new NameSet(CLAIMS.flatMap(twinsOf));
 const CLAIMED = knownNames('x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded');
 
+const VIA = knownNames('via');
+
 export function setForwarded(
   headers: Headers,
   exchange: Exchange,
-  { trusts, forwarded = false, via }: ForwardedOptions,
+  options: ForwardedOptions,
 ): void {
-  const { scheme } = exchange;
   const { address } = exchange.client;
-  const { authority, version } = exchange.request;
   if (!headers.lacks(UNDERSCORED)) headers.deleteAll(TWINS);
   headers.remove(PROXY);
+  const { trusts } = options;
   if (trusts === undefined || !trusts(address)) {
     headers.remove(CLAIMED);
-    headers.pushLines(ownClaims(exchange, forwarded), CLAIMED);
+    headers.pushLines(ownClaims(exchange, options), CLAIMED);
   } else {
-    extend(headers, 'X-Forwarded-For', address);
-    if (!headers.has('x-forwarded-proto')) headers.push('X-Forwarded-Proto', scheme);
-    if (authority !== '' && !headers.has('x-forwarded-host')) {
-      headers.push('X-Forwarded-Host', authority);
-    }
-    if (forwarded) extend(headers, 'Forwarded', forwardedElement(address, scheme, authority));
+    extendClaims(headers, exchange, options.forwarded === true);
   }
-  if (via !== undefined) addVia(headers, `${version} ${via}`);
+  if (options.via !== undefined) addVia(headers, exchange.request.version, options.via);
+}
+
+function extendClaims(headers: Headers, exchange: Exchange, forwarded: boolean): void {
+  const { client, request, scheme } = exchange;
+  const { authority } = request;
+  extend(headers, 'X-Forwarded-For', client.address);
+  if (!headers.has('x-forwarded-proto')) headers.push('X-Forwarded-Proto', scheme);
+  if (authority !== '' && !headers.has('x-forwarded-host')) {
+    headers.push('X-Forwarded-Host', authority);
+  }
+  if (forwarded) extend(headers, 'Forwarded', forwardedElement(client.address, scheme, authority));
 }
 
 /** The same for every request of a connection that asks for the same host. */
 interface KnownClaims {
   readonly authority: string;
   readonly scheme: string;
-  readonly forwarded: boolean;
+  readonly options: ForwardedOptions;
   readonly lines: string;
 }
 const knownClaims = new WeakMap<ClientAddress, KnownClaims>();
 
-function ownClaims(
-  { client, request: { authority }, scheme }: Exchange,
-  forwarded: boolean,
-): string {
+function ownClaims({ client, request, scheme }: Exchange, options: ForwardedOptions): string {
+  const { authority } = request;
   const known = knownClaims.get(client);
   if (
     known !== undefined &&
     known.authority === authority &&
     known.scheme === scheme &&
-    known.forwarded === forwarded
+    known.options === options
   ) {
     return known.lines;
   }
   const { address } = client;
   const host = authority === '' ? '' : `X-Forwarded-Host: ${authority}\r\n`;
-  const element = forwarded ? `Forwarded: ${forwardedElement(address, scheme, authority)}\r\n` : '';
+  const element =
+    options.forwarded === true
+      ? `Forwarded: ${forwardedElement(address, scheme, authority)}\r\n`
+      : '';
   const lines = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${host}${element}`;
-  knownClaims.set(client, { authority, scheme, forwarded, lines });
+  knownClaims.set(client, { authority, scheme, options, lines });
   return lines;
 }
 
-function addVia(headers: Headers, element: string): void {
-  if (headers.has('via')) extend(headers, 'Via', element);
-  else headers.push('Via', element);
+/** By the protocol's version. */
+const viaLines = new Map<string, { readonly via: string; readonly line: string }>();
+
+function addVia(headers: Headers, version: string, via: string): void {
+  if (!headers.lacks(VIA)) return extend(headers, 'Via', `${version} ${via}`);
+  let known = viaLines.get(version);
+  if (known?.via !== via) {
+    known = { via, line: `Via: ${version} ${via}\r\n` };
+    viaLines.set(version, known);
+  }
+  headers.pushLines(known.line, VIA);
 }
 
 /** One field with everything that was there and the new element last. */
