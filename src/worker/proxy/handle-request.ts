@@ -19,6 +19,7 @@ import { removeHopByHop } from '../http/hop-by-hop.ts';
 import { httpDate } from '../http/date.ts';
 import { normalizePath } from '../http/path.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
+import { hasNoBody } from '../http/status.ts';
 import type { ResponseReceiver, UpstreamConnection } from '../upstream/http1-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import { Answer } from './answer.ts';
@@ -319,9 +320,9 @@ function isPending<T>(value: Awaitable<T>): value is Promise<T> {
 
 /** A response to HEAD, and a 304, may name the length of a body that does not follow. */
 function setEmptyBody(head: ResponseHead, method: string): void {
-  const mayKeepLength = method === 'HEAD' || head.status === 304;
-  if (!mayKeepLength && head.status >= 200 && head.status !== 204)
-    head.headers.set('Content-Length', '0');
+  const mayKeepLength = method === 'HEAD' || hasNoBody(head.status);
+  if (mayKeepLength || head.headers.get('content-length') === '0') return;
+  head.headers.set('Content-Length', '0');
 }
 
 function sendOwn(session: Session, exchange: Exchange, { status, headers, body }: Answer): void {
