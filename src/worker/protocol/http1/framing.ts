@@ -31,6 +31,8 @@ export function responseFraming(
   if (isChunked && (status < 200 || status === 204)) {
     throw new Malformed(`expected no Transfer-Encoding in a ${status} response`);
   }
+  // RFC 9110 §8.6: they must not have a length either, and whoever believed it would wait for a body.
+  if (length !== undefined && (status < 200 || status === 204)) headers.delete('content-length');
   if (requestMethod === 'HEAD' || hasNoBody(status)) return NONE;
   if (requestMethod === 'CONNECT' && status < 300) return NONE;
   if (isChunked) return CHUNKED;
@@ -46,7 +48,11 @@ function declaredLength(headers: Headers): number | undefined {
   if (headers.repeats('content-length'))
     throw new Malformed('expected one Content-Length, got several');
   const length = DIGITS.test(first) ? Number(first) : Number.NaN;
-  if (Number.isSafeInteger(length)) return length;
+  if (Number.isSafeInteger(length)) {
+    // Zeros in front are allowed, but whoever comes after us may take them for the sign of octal.
+    if (first.length > 1 && first.startsWith('0')) headers.set('Content-Length', String(length));
+    return length;
+  }
   throw new Malformed(
     `expected Content-Length to be a number below 2^53, got ${JSON.stringify(first)}`,
   );

@@ -12,6 +12,7 @@ import assert from 'node:assert/strict';
 import { METHODS } from 'node:http';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { Headers } from '../../../../../src/worker/http/headers.ts';
 import { BodyDecoder } from '../../../../../src/worker/protocol/http1/body-decoder.ts';
 import { RequestHeadParser } from '../../../../../src/worker/protocol/http1/request-head.ts';
 import { readAsNode, type Reading, type SeenRequest } from './nodes-parser.ts';
@@ -118,8 +119,25 @@ function disagreement(wire: string, ours: OurReading, nodes: Reading): object | 
   return undefined;
 }
 
-/** We resolve the absolute form and what follows from it; llhttp leaves that to the application. */
+/** What we make of a head, and llhttp leaves to the application. */
 function comparable(seen: SeenRequest): SeenRequest {
+  const resolved = inOriginForm(seen);
+  return { ...resolved, fields: tidied(resolved) };
+}
+
+/** A length without zeros in front, behind the other fields; no Expect in HTTP/1.0. */
+function tidied({ fields, version }: SeenRequest): string[] {
+  const headers = new Headers([...fields]);
+  const length = headers.get('content-length');
+  if (length !== undefined && /^0\d/.test(length)) {
+    headers.set('Content-Length', String(Number(length)));
+  }
+  if (version === '1.0') headers.delete('expect');
+  return [...headers].flat();
+}
+
+/** We resolve the absolute form and what follows from it. */
+function inOriginForm(seen: SeenRequest): SeenRequest {
   const [, authority, rest = ''] = /^https?:\/\/([^/?]*)(.*)$/i.exec(seen.target) ?? [];
   if (authority === undefined) return seen;
   const whole = seen.method === 'OPTIONS' && rest === '';
