@@ -4,13 +4,14 @@
  * (RFC 9110 §7.6.3).
  *
  * From a client nobody vouches for, its own claims are taken away first, else
- * anyone could pretend to come from anywhere. From a trusted proxy the chain is
+ * anyone could pretend to come from anywhere: those that Sluice does not make
+ * itself too, such as `X-Real-IP`, because there are peers that believe them. From a trusted proxy the chain is
  * kept and its address appended.
  */
 import { isIPv6 } from 'node:net';
 import type { Exchange } from './exchange.ts';
 import type { Headers } from './headers.ts';
-import { NameSet, twinsOf } from './name-set.ts';
+import { CLAIMS, NameSet } from './name-set.ts';
 import type { Trust } from './trust.ts';
 
 /** What is said upstream beyond `X-Forwarded-*`, which always is. */
@@ -23,15 +24,13 @@ export interface ForwardedOptions {
   readonly via?: string | undefined;
 }
 
-const CLAIMS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded'];
-
 /**
- * Never passed on, whoever sends them. To many peers `X_Forwarded_For` and
- * `X-Forwarded-For` are one variable; `Proxy` becomes `HTTP_PROXY`, by which the
- * peer's own requests could be led astray.
+ * Never passed on, whoever sends them: twins of claims, since nobody honest
+ * writes them so, and `Proxy`, which becomes `HTTP_PROXY`, by which the peer's
+ * own requests could be led astray.
  */
-const NEVER = new NameSet(['proxy', ...CLAIMS.flatMap(twinsOf)]);
-const NEVER_OR_CLAIMED = new NameSet(['proxy', ...CLAIMS, ...CLAIMS.flatMap(twinsOf)]);
+const NEVER = new NameSet(['proxy'], CLAIMS);
+const NEVER_OR_CLAIMED = new NameSet(['proxy', ...CLAIMS], CLAIMS);
 
 export function setForwarded(
   headers: Headers,

@@ -6,9 +6,9 @@
  * `X-Forwarded-For` in `Connection` and have ours removed.
  */
 import type { Headers } from './headers.ts';
-import { NameSet } from './name-set.ts';
+import { CLAIMS, NameSet } from './name-set.ts';
 
-const HOP_BY_HOP = new NameSet([
+const HOP_BY_HOP_NAMES = [
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -19,7 +19,10 @@ const HOP_BY_HOP = new NameSet([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-]);
+];
+
+/** Their twins go too: a peer that takes `Transfer_Encoding` for the real one must not see it. */
+const HOP_BY_HOP = new NameSet(HOP_BY_HOP_NAMES, [...HOP_BY_HOP_NAMES, 'content-length']);
 
 /**
  * Naming one of these in `Connection` would change what the message means, who
@@ -32,10 +35,7 @@ const NEVER_NOMINATED = new NameSet([
   'cache-control',
   'authorization',
   'cookie',
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
+  ...CLAIMS,
 ]);
 
 /** Removes them in place. `Trailer` and `TE` go too: each side negotiates its own. */
