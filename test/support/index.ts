@@ -1,4 +1,4 @@
 /** What tests are written with. */
 export { startPeer } from './peer.ts';
-export { closedPort, rawClient, rawPeer } from './raw.ts';
+export { closedPort, rawClient, rawPeer, recordingPeer, type RawClient } from './raw.ts';
 export { eventually, get, launch, startSluice, temporaryFile, type Running } from './sluice.ts';

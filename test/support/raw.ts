@@ -98,6 +98,25 @@ export async function rawPeer(t: TestContext): Promise<RawPeer> {
   };
 }
 
+export interface RecordingPeer {
+  readonly address: string;
+  /** In the order of their arrival, closed ones too. */
+  readonly connections: readonly RawClient[];
+}
+
+/** A peer that says nothing and remembers every byte; it closes when the other side does. */
+export async function recordingPeer(t: TestContext): Promise<RecordingPeer> {
+  const connections: RawClient[] = [];
+  const server = createServer((socket) => {
+    t.after(() => socket.destroy());
+    connections.push(overSocket(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  return { address: `127.0.0.1:${port}`, connections };
+}
+
 /** A port that nothing listens on. */
 export async function closedPort(): Promise<number> {
   const server = createServer();
