@@ -34,8 +34,16 @@ export interface Wire {
   readonly peer: RawPeer;
 }
 
-/** @param more of the service's settings, in YAML */
-export async function startWire(t: TestContext, more = '', ofUpstream = ''): Promise<Wire> {
+/**
+ * @param more of the service's settings, in YAML
+ * @param routes after those for `/in-step` and `/refused`
+ */
+export async function startWire(
+  t: TestContext,
+  more = '',
+  ofUpstream = '',
+  routes = '- { upstream: api }',
+): Promise<Wire> {
   const peer = await rawPeer(t);
   const sluice = await startSluice(
     t,
@@ -48,7 +56,7 @@ export async function startWire(t: TestContext, more = '', ofUpstream = ''): Pro
         routes:
           - { match: { path: /in-step }, respond: { status: 200, body: in step } }
           - { match: { path: /refused }, respond: { status: 401 } }
-          - { upstream: api }
+          ${routes}
     `,
   );
   return { sluice, peer };
