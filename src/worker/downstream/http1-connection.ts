@@ -393,6 +393,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#consuming) return;
     if (this.#held === undefined) receiver.onIdle();
     else this.#readHeld();
+    // The client ended its half while the peer was still thinking about the upgrade.
+    if (this.#tunnel && this.#ended && this.#reading === Reading.Body) this.#tunnelInputEnded();
   }
 
   pauseBody(): void {
