@@ -106,7 +106,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
       return this;
     }
     const framing = this.#frame(head, body);
-    if (!this.#connection.mayKeepAlive()) this.#keepAlive = false;
+    // Whoever asked for an upgrade may have sent bytes of the other protocol already.
+    if (this.upgrade !== undefined || !this.#connection.mayKeepAlive()) this.#keepAlive = false;
     this.#unsent = responseHeadText(head, framing + this.#connectionField());
     if (body !== 'none' && this.#hasAnswerBody(head)) return this;
 
