@@ -77,7 +77,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #interimHeads = 0;
   #gotBytes = false;
   #consuming = false;
-  #asksUpgrade = false;
+  /** The protocols that the request asked for. */
+  #askedUpgrade: string | undefined;
   #tunnel = false;
   #writeBlocked = false;
   #paused = false;
@@ -126,7 +127,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
    */
   send(head: RequestHead, body: IncomingBody | undefined, requester: ResponseReceiver): void {
     this.#requester = requester;
-    this.#asksUpgrade = head.headers.has('upgrade');
+    this.#askedUpgrade = head.headers.get('upgrade');
     this.#state = State.AwaitingHead;
     this.useCount += 1;
     this.#method = head.method;
@@ -322,8 +323,18 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #upgraded(head: ResponseHead): void {
-    if (!this.#asksUpgrade) throw new Malformed('expected no 101, as no upgrade was asked for');
-    if (!head.headers.has('upgrade')) throw new Malformed('expected Upgrade in a 101, got none');
+    const asked = this.#askedUpgrade;
+    if (asked === undefined) throw new Malformed('expected no 101, as no upgrade was asked for');
+    const agreed = head.headers.get('upgrade');
+    // RFC 9110 §7.8: a server switches to nothing that the client did not name.
+    if (
+      agreed === undefined ||
+      !protocols(agreed).every((each) => protocols(asked).includes(each))
+    ) {
+      throw new Malformed(
+        `expected Upgrade to be ${JSON.stringify(asked)}, got ${JSON.stringify(agreed)}`,
+      );
+    }
     const requester = this.#requester;
     this.#requester = undefined;
     this.#receiver = undefined;
@@ -431,4 +442,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     requester?.onFailed(error);
     receiver?.onError(error);
   }
+}
+
+/** The elements of an Upgrade field. */
+function protocols(upgrade: string): string[] {
+  return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase());
 }
