@@ -2,6 +2,9 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
+/** A test that waits for what never comes says what came instead. */
+const PATIENCE_MS = 20_000;
+
 export interface RawClient {
   readonly socket: Socket;
   /** Everything received so far, as Latin-1. */
@@ -44,13 +47,16 @@ export function overSocket(socket: Socket): RawClient {
 
   const until = (holds: () => boolean, what: string) =>
     new Promise<string>((resolve, reject) => {
+      const failed = (why: string) =>
+        reject(new Error(`${why} before ${what}; received ${JSON.stringify(received)}`));
       const look = () => {
         if (holds()) resolve(received);
-        else if (ended)
-          reject(new Error(`closed before ${what}; received ${JSON.stringify(received)}`));
+        else if (ended) failed('closed');
         else return;
         waiting.delete(look);
+        clearTimeout(patience);
       };
+      const patience = setTimeout(failed, PATIENCE_MS, `waited ${PATIENCE_MS} ms`);
       waiting.add(look);
       look();
     });
@@ -93,7 +99,16 @@ export async function rawPeer(t: TestContext): Promise<RawPeer> {
     nextConnection() {
       const client = arrived.shift();
       if (client !== undefined) return Promise.resolve(client);
-      return new Promise((resolve) => wanted.push(resolve));
+      return new Promise((resolve, reject) => {
+        const patience = setTimeout(
+          () => reject(new Error(`waited ${PATIENCE_MS} ms for a connection`)),
+          PATIENCE_MS,
+        );
+        wanted.push((next) => {
+          clearTimeout(patience);
+          resolve(next);
+        });
+      });
     },
   };
 }
