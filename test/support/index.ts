@@ -1,4 +1,12 @@
 /** What tests are written with. */
 export { startPeer } from './peer.ts';
 export { closedPort, rawClient, rawPeer, recordingPeer, type RawClient } from './raw.ts';
-export { eventually, get, launch, startSluice, temporaryFile, type Running } from './sluice.ts';
+export {
+  eventually,
+  get,
+  launch,
+  startSluice,
+  temporaryFile,
+  type Running,
+  type Sluice,
+} from './sluice.ts';
