@@ -31,6 +31,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly #connection: Http1Connection;
   readonly #transport: Transport;
   readonly #hasBody: boolean;
+  /** As the client asked: phases may ask the peer with another method. */
+  readonly #isHead: boolean;
   #keepAlive: boolean;
   #chunked = false;
   /** Body bytes that the head promised and that are still to come; `undefined` without such a promise. */
@@ -50,6 +52,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.#connection = connection;
     this.#transport = transport;
     this.request = parsed.head;
+    this.#isHead = parsed.head.method === 'HEAD';
     // What follows a CONNECT may be anything but the next request (RFC 9110 §9.3.6).
     this.#keepAlive = parsed.keepAlive && parsed.head.method !== 'CONNECT';
     this.expectsContinue = parsed.expectsContinue;
@@ -109,34 +112,39 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     // Whoever asked for an upgrade may have sent bytes of the other protocol already.
     if (this.upgrade !== undefined || !this.#connection.mayKeepAlive()) this.#keepAlive = false;
     this.#unsent = responseHeadText(head, framing + this.#connectionField());
-    if (body !== 'none' && this.#hasAnswerBody(head)) return this;
+    if (body !== 'none' && this.#mayHaveBody(head.status)) return this;
 
     this.#finish();
     return body === 'none' ? undefined : IGNORED;
   }
 
-  /** Makes the framing fields agree with the body that will follow (RFC 9112 §6). */
-  #frame(head: ResponseHead, body: Exclude<AnswerBody, 'tunnel'>): string {
-    if (body === 'none') {
-      if (head.status < 200 || head.status === 204) head.headers.delete('content-length');
+  /**
+   * Makes the framing fields agree with the body that will follow (RFC 9112 §6),
+   * whatever phases have made of them.
+   *
+   * @returns the lines that are missing
+   */
+  #frame({ status, headers }: ResponseHead, body: Exclude<AnswerBody, 'tunnel'>): string {
+    headers.delete('transfer-encoding');
+    if (!this.#mayHaveBody(status)) {
+      // An answer to HEAD, and a 304, may name the length of a body that does not follow.
+      const mayHaveLength = status === 304 || !hasNoBody(status);
+      if (!mayHaveLength) headers.delete('content-length');
+      else if (typeof body === 'number' && !hasNoBody(status)) return setLength(headers, body);
       return '';
     }
     if (body === 'unknown') {
-      head.headers.delete('content-length');
-      if (!this.#hasAnswerBody(head)) return '';
+      headers.delete('content-length');
       this.#chunked = this.request.version === '1.1';
       if (!this.#chunked) this.#keepAlive = false;
       return this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
     }
-    this.#owed = body;
-    const declared = head.headers.get('content-length');
-    if (declared === undefined) return `Content-Length: ${body}\r\n`;
-    if (declared !== String(body)) head.headers.set('content-length', String(body));
-    return '';
+    this.#owed = body === 'none' ? 0 : body;
+    return setLength(headers, this.#owed);
   }
 
-  #hasAnswerBody(head: ResponseHead): boolean {
-    return this.request.method !== 'HEAD' && !hasNoBody(head.status);
+  #mayHaveBody(status: number): boolean {
+    return !this.#isHead && !hasNoBody(status);
   }
 
   #connectionField(): string {
@@ -230,6 +238,14 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.abortListener = undefined;
     abortListener?.onAborted(error);
   }
+}
+
+/** @returns the line that is missing */
+function setLength(headers: Headers, length: number): string {
+  const wanted = String(length);
+  if (headers.get('content-length') === wanted && !headers.repeats('content-length')) return '';
+  headers.delete('content-length');
+  return `Content-Length: ${wanted}\r\n`;
 }
 
 /** Takes the body of an answer that must not have one, such as the one to a HEAD. */

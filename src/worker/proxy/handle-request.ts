@@ -19,7 +19,6 @@ import { removeHopByHop } from '../http/hop-by-hop.ts';
 import { httpDate } from '../http/date.ts';
 import { normalizePath } from '../http/path.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
-import { hasNoBody } from '../http/status.ts';
 import type { ResponseReceiver, UpstreamConnection } from '../upstream/http1-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import { Answer } from './answer.ts';
@@ -239,7 +238,6 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     session.status = head.status;
     if (this.#tunnel !== undefined) return this.#openTunnel(head, this.#tunnel);
     if (body === undefined) {
-      setEmptyBody(head, session.request.method);
       this.#exchange.sendHead(head, 'none');
       return this.#end(undefined);
     }
@@ -316,13 +314,6 @@ function isPending<T>(value: Awaitable<T>): value is Promise<T> {
   return (
     value instanceof Promise || (typeof value === 'object' && value !== null && 'then' in value)
   );
-}
-
-/** A response to HEAD, and a 304, may name the length of a body that does not follow. */
-function setEmptyBody(head: ResponseHead, method: string): void {
-  const mayKeepLength = method === 'HEAD' || hasNoBody(head.status);
-  if (mayKeepLength || head.headers.get('content-length') === '0') return;
-  head.headers.set('Content-Length', '0');
 }
 
 function sendOwn(session: Session, exchange: Exchange, { status, headers, body }: Answer): void {

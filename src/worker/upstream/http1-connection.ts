@@ -136,7 +136,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#interimHeads = 0;
     this.#requestComplete = body === undefined;
     this.#chunked = body !== undefined && body.length === undefined;
-    this.#unsent = requestHeadText(head, this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '');
+    this.#unsent = requestHeadText(head, framingLines(head.headers, body));
     this.#armRead();
     if (body === undefined) this.flush();
   }
@@ -442,6 +442,26 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     requester?.onFailed(error);
     receiver?.onError(error);
   }
+}
+
+/**
+ * Makes the framing fields agree with the body that will follow (RFC 9112 §6):
+ * with others, which a phase may have set, the peer would take the rest of one
+ * message for the next one.
+ *
+ * @returns the lines that are missing
+ */
+function framingLines(headers: Headers, body: IncomingBody | undefined): string {
+  headers.delete('transfer-encoding');
+  const declared = headers.get('content-length');
+  if (body !== undefined && body.length === undefined) {
+    if (declared !== undefined) headers.delete('content-length');
+    return 'Transfer-Encoding: chunked\r\n';
+  }
+  const length = body === undefined ? '0' : String(body.length);
+  if (declared === length && !headers.repeats('content-length')) return '';
+  if (declared !== undefined) headers.delete('content-length');
+  return body === undefined ? '' : `Content-Length: ${length}\r\n`;
 }
 
 /** The elements of an Upgrade field. */
