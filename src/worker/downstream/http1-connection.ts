@@ -529,8 +529,9 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.deadlineAt = NEVER;
     const receiver = this.#receiver;
     this.#receiver = undefined;
-    if (receiver !== undefined) receiver.onError(error);
-    else this.#exchange?.connectionClosed(error);
+    if (receiver !== undefined) return receiver.onError(error);
+    this.#exchange?.connectionClosed(error);
+    this.#transport.reset();
   }
 
   /** Answers a request that never became an exchange, and closes. */
