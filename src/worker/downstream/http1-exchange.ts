@@ -10,6 +10,7 @@ import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { hasNoBody } from '../http/status.ts';
 import { chunkHead, lastChunk, reasonOf, responseHeadText } from '../protocol/http1/encode.ts';
+import { agreeFraming } from '../protocol/http1/framing.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { SMALL_WRITE, type Transport } from '../transport/transport.ts';
 import type { Http1Connection } from './http1-connection.ts';
@@ -125,22 +126,18 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
    * @returns the lines that are missing
    */
   #frame({ status, headers }: ResponseHead, body: Exclude<AnswerBody, 'tunnel'>): string {
-    headers.delete('transfer-encoding');
-    if (!this.#mayHaveBody(status)) {
-      // An answer to HEAD, and a 304, may name the length of a body that does not follow.
-      const mayHaveLength = status === 304 || !hasNoBody(status);
-      if (!mayHaveLength) headers.delete('content-length');
-      else if (typeof body === 'number' && !hasNoBody(status)) return setLength(headers, body);
+    // An answer to HEAD, and a 304, may name the length of a body that does not follow.
+    if (hasNoBody(status) || (this.#isHead && typeof body !== 'number')) {
+      headers.delete('transfer-encoding');
+      if (status !== 304 && hasNoBody(status)) headers.delete('content-length');
       return '';
     }
-    if (body === 'unknown') {
-      headers.delete('content-length');
-      this.#chunked = this.request.version === '1.1';
-      if (!this.#chunked) this.#keepAlive = false;
-      return this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
-    }
-    this.#owed = body === 'none' ? 0 : body;
-    return setLength(headers, this.#owed);
+    if (typeof body === 'number') this.#owed = body;
+    if (body !== 'unknown') return agreeFraming(headers, this.#owed ?? 0);
+    this.#chunked = this.request.version === '1.1';
+    if (!this.#chunked) this.#keepAlive = false;
+    const line = agreeFraming(headers, undefined);
+    return this.#chunked ? line : '';
   }
 
   #mayHaveBody(status: number): boolean {
@@ -238,14 +235,6 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.abortListener = undefined;
     abortListener?.onAborted(error);
   }
-}
-
-/** @returns the line that is missing */
-function setLength(headers: Headers, length: number): string {
-  const wanted = String(length);
-  if (headers.get('content-length') === wanted && !headers.repeats('content-length')) return '';
-  headers.delete('content-length');
-  return `Content-Length: ${wanted}\r\n`;
 }
 
 /** Takes the body of an answer that must not have one, such as the one to a HEAD. */

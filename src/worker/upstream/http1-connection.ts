@@ -20,6 +20,7 @@ import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
 import { chunkHead, lastChunk, requestHeadText } from '../protocol/http1/encode.ts';
+import { agreeFraming } from '../protocol/http1/framing.ts';
 import { ResponseHeadParser } from '../protocol/http1/response-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import { SMALL_WRITE, type Transport, type TransportOwner } from '../transport/transport.ts';
@@ -136,7 +137,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#interimHeads = 0;
     this.#requestComplete = body === undefined;
     this.#chunked = body !== undefined && body.length === undefined;
-    this.#unsent = requestHeadText(head, framingLines(head.headers, body));
+    const framing = agreeFraming(head.headers, body === undefined ? 0 : body.length);
+    this.#unsent = requestHeadText(head, body === undefined ? '' : framing);
     this.#armRead();
     if (body === undefined) this.flush();
   }
@@ -442,26 +444,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     requester?.onFailed(error);
     receiver?.onError(error);
   }
-}
-
-/**
- * Makes the framing fields agree with the body that will follow (RFC 9112 §6):
- * with others, which a phase may have set, the peer would take the rest of one
- * message for the next one.
- *
- * @returns the lines that are missing
- */
-function framingLines(headers: Headers, body: IncomingBody | undefined): string {
-  headers.delete('transfer-encoding');
-  const declared = headers.get('content-length');
-  if (body !== undefined && body.length === undefined) {
-    if (declared !== undefined) headers.delete('content-length');
-    return 'Transfer-Encoding: chunked\r\n';
-  }
-  const length = body === undefined ? '0' : String(body.length);
-  if (declared === length && !headers.repeats('content-length')) return '';
-  if (declared !== undefined) headers.delete('content-length');
-  return body === undefined ? '' : `Content-Length: ${length}\r\n`;
 }
 
 /** The elements of an Upgrade field. */

@@ -82,6 +82,26 @@ function declaresChunked(headers: Headers, version: HttpVersion): boolean {
   );
 }
 
+/**
+ * Makes the framing fields agree with the body that will follow: with others,
+ * which somebody may have set on the way, the reader would take the rest of one
+ * message for the next one.
+ *
+ * @param length bytes; `undefined`: in chunks
+ * @returns the line that is missing, with its CRLF
+ */
+export function agreeFraming(headers: Headers, length: number | undefined): string {
+  headers.delete('transfer-encoding');
+  if (length === undefined) {
+    headers.delete('content-length');
+    return 'Transfer-Encoding: chunked\r\n';
+  }
+  const wanted = String(length);
+  if (headers.get('content-length') === wanted && !headers.repeats('content-length')) return '';
+  headers.delete('content-length');
+  return `Content-Length: ${wanted}\r\n`;
+}
+
 /** What `Connection` says: how the connection goes on, and the protocols that the sender wants to change to. */
 export interface ConnectionWishes {
   /** The connection lives on after the message (RFC 9112 §9.3). */
