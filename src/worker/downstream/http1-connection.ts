@@ -73,6 +73,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   #halfClosed = false;
   readonly #bodyPace: Pace;
   readonly #answerPace: Pace;
+  /** Of the last answer, when lingering for it began or went on. */
+  #unsentBefore = Number.POSITIVE_INFINITY;
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
@@ -144,8 +146,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     switch (this.#reading) {
       case Reading.Head:
       case Reading.Discarding:
+        return this.#close(); // it may still be taking the last answer
       case Reading.Lingering:
-        return this.#transport.destroy();
+        if (this.#transport.unsentBytes === 0) this.#transport.destroy();
+        return;
       case Reading.Body:
         if (this.#tunnel) return this.#tunnelInputEnded();
         return this.#bodyFailed(
@@ -207,10 +211,21 @@ export class Http1Connection implements TransportOwner, Expiring {
       case Reading.Answering:
         return;
       case Reading.Discarding:
+        return this.#close();
       case Reading.Lingering:
+        return this.#lingerTimedOut();
       case Reading.Closed:
         return this.#transport.destroy();
     }
+  }
+
+  /** A client that is slow to take the end of its last answer has as much time for it as for the rest. */
+  #lingerTimedOut(): void {
+    const unsent = this.#transport.unsentBytes;
+    if (unsent === 0) return this.#transport.destroy();
+    if (unsent >= this.#unsentBefore) return this.#transport.reset();
+    this.#unsentBefore = unsent;
+    this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.responseWriteMs;
   }
 
   #writeTimedOut(): void {

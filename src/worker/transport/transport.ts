@@ -114,6 +114,11 @@ export class Transport {
     return this.#socket.write(copy);
   }
 
+  /** Written, but not yet given to the kernel. */
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   /** Several writes in between leave as one. */
   cork(): void {
     this.#socket.cork();
