@@ -194,8 +194,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** The client has said all it will; the peer may go on. */
   #halfClose(): void {
-    if (this.#state === State.Idle) this.#transport.destroy();
-    else this.#transport.end();
+    this.#transport.end();
+    if (this.#state === State.Idle) this.#awaitTaken();
+  }
+
+  /** Both sides of a tunnel have said all they will; the peer may still be taking the end of it. */
+  #awaitTaken(): void {
+    this.deadlineAt = this.#deadlines.now + this.peer.writeTimeoutMs;
   }
 
   #blocked(): void {
@@ -376,7 +381,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     // What follows a complete response could be taken for the answer to the next request.
     if (more) this.#keepAlive = false;
     // Half of a tunnel: the other direction closes it.
-    if (this.#tunnel && !this.#requestComplete) return;
+    if (this.#tunnel) return this.#requestComplete ? this.#awaitTaken() : undefined;
     if (!this.#keepAlive) return this.#transport.destroy();
     if (this.#requestComplete) this.#events.onReusable(this);
   }
