@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
 import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
 import { Admission } from '../../../../src/worker/downstream/admission.ts';
@@ -8,9 +7,8 @@ import type { DownstreamOptions } from '../../../../src/worker/downstream/settin
 import { Headers } from '../../../../src/worker/http/headers.ts';
 import { DEFAULT_HEAD_LIMITS } from '../../../../src/worker/protocol/http1/request-head.ts';
 import { Transport } from '../../../../src/worker/transport/transport.ts';
+import { fill, socketPair } from '../../../support/full-buffers.ts';
 import { overSocket } from '../../../support/raw.ts';
-
-const PIECE = 16 * 1024;
 
 describe('a connection that ends while the client has not taken all of its answer', () => {
   const ends = [
@@ -109,29 +107,4 @@ async function withFullBuffers(t: TestContext, request: string) {
   theirs.write(request);
   await answered;
   return { client, connection: connection!, filled };
-}
-
-async function socketPair(t: TestContext): Promise<{ ours: Socket; theirs: Socket }> {
-  const server = createServer({ allowHalfOpen: true });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
-  const { port } = server.address() as AddressInfo;
-  const theirs = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-  const ours = await accepted;
-  server.close();
-  t.after(() => theirs.destroy());
-  t.after(() => ours.destroy());
-  return { ours, theirs };
-}
-
-/** @returns how much was written until a piece of it stayed in the memory of this process */
-async function fill(socket: Socket): Promise<number> {
-  const piece = Buffer.alloc(PIECE);
-  let written = 0;
-  for (;;) {
-    const taken = new Promise((resolve) => socket.write(piece, () => resolve('taken')));
-    written += PIECE;
-    const stuck = new Promise((resolve) => setTimeout(resolve, 200, 'stuck'));
-    if ((await Promise.race([taken, stuck])) === 'stuck') return written;
-  }
 }
