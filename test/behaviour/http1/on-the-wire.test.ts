@@ -279,3 +279,69 @@ test('on its way through Sluice', async (t) => {
     await t.test(row.name, (t) => runRow(t, wire, row));
   }
 });
+
+/** Between a trusted proxy and an origin, with everything said that can be said. */
+const CHAIN = 'X-Forwarded-For: 203.0.113.9, 127.0.0.1\r\n';
+const PROTO = 'X-Forwarded-Proto: https\r\n';
+const HOST = 'X-Forwarded-Host: shop.test\r\n';
+const ELEMENT = 'for=127.0.0.1;proto=http;host="a"';
+
+const behindProxies: readonly WireRow[] = [
+  {
+    name: 'the word of a trusted proxy is kept, and extended',
+    clientSends: `GET / HTTP/1.1\r\nHost: a\r\nx-forwarded-for: 203.0.113.9\r\n${PROTO}${HOST}X-Forwarded-Port: 443\r\nForwarded: for=203.0.113.9\r\nVia: 1.0 cdn\r\n\r\n`,
+    originSees: `GET / HTTP/1.1\r\nHost: a\r\n${PROTO}${HOST}X-Forwarded-Port: 443\r\n${CHAIN}Forwarded: for=203.0.113.9, ${ELEMENT}\r\nVia: 1.0 cdn, 1.1 edge\r\n\r\n`,
+    originSends: OK,
+    clientSees: OK + IN_STEP,
+  },
+  {
+    name: 'what it does not say, we say; and nobody can name it away',
+    clientSends:
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Forwarded-For, Forwarded, Via, X-Forwarded-Proto\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n',
+    originSees: `GET / HTTP/1.1\r\nHost: a\r\n${CHAIN}X-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nForwarded: ${ELEMENT}\r\nVia: 1.1 edge\r\n\r\n`,
+    originSends: OK,
+    clientSees: OK.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'),
+  },
+  {
+    name: 'twins pass from nobody',
+    clientSends:
+      'GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded_Proto: https\r\nX_Real_IP: 6.6.6.6\r\n\r\n',
+    originSees: `GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nForwarded: ${ELEMENT}\r\nVia: 1.1 edge\r\n\r\n`,
+    originSends: OK,
+    clientSees: OK + IN_STEP,
+  },
+];
+
+test('on its way from a trusted proxy', async (t) => {
+  const wire = await startWire(
+    t,
+    'trusted_proxies: [127.0.0.0/8]\n        forwarded: true\n        via: edge',
+  );
+  for (const row of behindProxies) await t.test(row.name, (t) => runRow(t, wire, row));
+});
+
+const edited: readonly WireRow[] = [
+  {
+    name: 'nobody forges what the route sets, adds, removes or judges',
+    clientSends:
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: X-User, X-Api-Key\r\nX-User: root\r\nX_User: root\r\nx_user: root\r\n' +
+      'X-Api-Key: k\r\nX_Api_Key: root\r\nX-Internal: 1\r\nX_Internal: 1\r\nX_Added: 1\r\nX-Added: mine\r\nX_Free: 1\r\n\r\n',
+    originSees: `GET / HTTP/1.1\r\nHost: a\r\nX-Added: mine\r\nX_Free: 1\r\n${ADDED}X-User: guest\r\nX-Added: ours\r\n\r\n`,
+    originSends:
+      'HTTP/1.1 200 OK\r\nDate: now\r\nConnection: close, X-Frame\r\nX-Frame: theirs\r\nServer: them\r\nContent-Length: 0\r\n\r\n',
+    clientSees: `HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 0\r\nX-Frame: ours\r\n\r\n${IN_STEP}`,
+  },
+];
+
+test('on its way through a route that edits fields', async (t) => {
+  const wire = await startWire(
+    t,
+    '',
+    '',
+    `- upstream: api
+            auth: { api_key: { keys: [k] } }
+            request_headers: { set: { X-User: guest }, add: { X-Added: ours }, remove: [X-Internal] }
+            response_headers: { set: { X-Frame: ours }, remove: [Server] }`,
+  );
+  for (const row of edited) await t.test(row.name, (t) => runRow(t, wire, row));
+});
