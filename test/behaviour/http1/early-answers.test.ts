@@ -204,6 +204,24 @@ test('an answer of the origin before the body has come', async (t) => {
     },
   );
 
+  for (const way of ['end', 'resetAndDestroy'] as const) {
+    await t.test(
+      `that never comes is a 502, and what is left of the body is no request (${way})`,
+      async (t) => {
+        const client = await rawClient(t, sluice.port);
+        const origin = await begin(client, 'Content-Length: 100\r\n', 'x'.repeat(50));
+        origin.socket[way]();
+        assert.match(await client.receives(/502 Bad Gateway\n$/), /^HTTP\/1\.1 502 /);
+
+        client.send(`${SMUGGLED.padEnd(50, 'x')}${ASK_IN_STEP}`);
+
+        const all = undated(await client.closed());
+        assert.ok(all.endsWith(IN_STEP));
+        assert.equal(all.match(/HTTP\/1\.1/g)?.length, 2, all);
+      },
+    );
+  }
+
   await t.test('reaches a client that is stuck in its upload', async (t) => {
     const client = await rawClient(t, sluice.port);
     client.send(post('/', 'Content-Length: 90000000\r\n'));

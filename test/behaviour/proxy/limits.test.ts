@@ -11,6 +11,30 @@ const gatewayTo = (address: string, more: string) => `
       routes: [{ upstream: api }]
 `;
 
+describe('a request head', () => {
+  test('has the limits of its service, each with its own answer', async (t) => {
+    const peer = await startPeer(t);
+    const limits = 'limits: { max_target: 64B, max_head: 256B, max_headers: 3 }';
+    const sluice = await startSluice(t, gatewayTo(peer.address, limits));
+    const head = (target: string, fields: string) =>
+      `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`;
+    const room = 256 - head('/', 'X: \r\n').length;
+    const rows = [
+      { sent: head(`/${'x'.repeat(63)}`, ''), status: '200' },
+      { sent: head(`/${'x'.repeat(64)}`, ''), status: '414' },
+      { sent: head('/', `X: ${'x'.repeat(room)}\r\n`), status: '200' },
+      { sent: head('/', `X: ${'x'.repeat(room + 1)}\r\n`), status: '431' },
+      { sent: head('/', 'X: y\r\n'), status: '200' },
+      { sent: head('/', 'X: y\r\nX: y\r\n'), status: '431' },
+    ];
+    for (const { sent, status } of rows) {
+      const client = await rawClient(t, sluice.port);
+      client.send(sent);
+      assert.equal((await client.closed()).slice(9, 12), status, sent);
+    }
+  });
+});
+
 describe('a request body', () => {
   const bodies = [
     { name: 'with a length', wire: 'Content-Length: 11\r\n\r\n', says: '413' },

@@ -52,7 +52,10 @@ describe('a request head', () => {
       .array(fc.tuple(token, blank, value, blank), { maxLength: 20 })
       .map((all) => all.map(([name, ...rest]) => `x-${name}:${rest.join('')}\r\n`).join(''));
     const framing = fc.constantFrom(
-      ...['', 'Content-Length: 007\r\n', 'Transfer-Encoding:CHUNKED\r\n', 'Connection: x, y\r\n'],
+      '',
+      'Content-Length: 007\r\n',
+      'Transfer-Encoding:CHUNKED\r\n',
+      'Connection: x, y\r\n',
     );
     const target = fc.oneof(
       path.map((each) => `/${each}`),

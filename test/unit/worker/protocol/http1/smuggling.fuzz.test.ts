@@ -30,18 +30,16 @@ const BAIT = [
   'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
   'Transfer-Encoding: chunked\r\n\r\n',
   'Content-Length: 5\r\n',
-  ...[
-    '0\r\n\r\n',
-    '\r\n0\r\n\r\n',
-    '5\r\nhello\r\n',
-    '\r\n\r\n',
-    '\r\n',
-    '\n',
-    '\r',
-    '\0',
-    ';',
-    ' ',
-  ],
+  '0\r\n\r\n',
+  '\r\n0\r\n\r\n',
+  '5\r\nhello\r\n',
+  '\r\n\r\n',
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  ';',
+  ' ',
 ];
 const bodies = fc
   .array(fc.oneof(fc.constantFrom(...BAIT), fc.string({ maxLength: 5 })), { maxLength: 6 })
