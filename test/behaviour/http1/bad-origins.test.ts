@@ -151,6 +151,22 @@ test('an origin that breaks the protocol', async (t) => {
     await next.closed();
   });
 
+  await t.test('by saying too much poisons not even the request that waits behind', async (t) => {
+    const client = await rawClient(t, wire.sluice.port);
+    client.send(GET + GET);
+    const origin = await wire.peer.nextConnection();
+    await hasReceived(origin, SEEN.length);
+    origin.send(`${OK}HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npoisoned`);
+
+    const next = await wire.peer.nextConnection();
+    await hasReceived(next, SEEN.length);
+    next.send(OK);
+    assert.equal(undated(await client.receives(/ok[^]*(ok|poisoned)$/)), OK + OK);
+    assert.equal(await origin.closed(), SEEN);
+    next.socket.end();
+    await next.closed();
+  });
+
   await t.test('by ending a pooled connection is asked on another one', async (t) => {
     const client = await rawClient(t, wire.sluice.port);
     client.send(GET);

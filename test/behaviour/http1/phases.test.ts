@@ -77,6 +77,30 @@ test('a phase that changes', async (t) => {
     });
   }
 
+  await t.test('nothing, but takes its time: half an upload waits for nobody else', async (t) => {
+    const client = await rawClient(t, sluice.port);
+    client.send('POST /gate-answer HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx');
+    const origin = await peer.nextConnection();
+    const half = await origin.receives(/\r\n\r\nx$/);
+    origin.send('HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n');
+    const waiting = await gate.nextConnection();
+    await waiting.receives(/\r\n\r\n$/);
+
+    const other = await rawClient(t, sluice.port);
+    other.send(NEXT);
+    const fresh = await peer.nextConnection();
+    await fresh.receives(/\r\n\r\n$/);
+    assert.equal(fresh.received, NEXT_SEEN);
+    fresh.send(NEXT_ANSWER);
+    assert.equal(undated(await other.closed()), NEXT_GIVEN);
+    waiting.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+    waiting.socket.end();
+    await client.receives(/^HTTP\/1\.1 204 [^]*\r\n\r\n$/);
+    assert.equal(await origin.closed(), half);
+    fresh.socket.end();
+    await fresh.closed();
+  });
+
   await t.test('nothing, but takes its time: a client that leaves is not kept', async (t) => {
     const client = await rawClient(t, sluice.port);
     client.send('POST /gate HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n');
@@ -85,7 +109,8 @@ test('a phase that changes', async (t) => {
     client.socket.end();
 
     assert.equal(await client.closed(), '');
-    waiting.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+    waiting.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+    waiting.socket.end();
     await eventually(
       async () =>
         (await sluice.metric('sluice_errors_total{service="edge",code="downstream/closed"}')) === 1

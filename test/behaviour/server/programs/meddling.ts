@@ -25,7 +25,8 @@ server.addService(
         if (target !== '/frame') return;
         for (const [name, value] of FRAMING) headers.set(name, value);
       },
-      responseFilter(session, { headers }) {
+      async responseFilter(session, { headers }) {
+        if (session.request.target === '/gate-answer') await fetch(`http://${gate}/`);
         if (session.request.target !== '/frame') return;
         for (const [name, value] of FRAMING) headers.set(name, value);
       },
