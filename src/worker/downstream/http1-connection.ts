@@ -146,10 +146,9 @@ export class Http1Connection implements TransportOwner, Expiring {
     switch (this.#reading) {
       case Reading.Head:
       case Reading.Discarding:
-        return this.#close(); // it may still be taking the last answer
       case Reading.Lingering:
-        if (this.#transport.unsentBytes === 0) this.#transport.destroy();
-        return;
+        // It may still be taking the last answer; usually it is not.
+        return this.#transport.unsentBytes === 0 ? this.#transport.destroy() : this.#close();
       case Reading.Body:
         if (this.#tunnel) return this.#tunnelInputEnded();
         return this.#bodyFailed(
