@@ -1,6 +1,13 @@
 /** What tests are written with. */
 export { startPeer } from './peer.ts';
-export { closedPort, rawClient, rawPeer, recordingPeer, type RawClient } from './raw.ts';
+export {
+  closedPort,
+  rawClient,
+  rawPeer,
+  recordingPeer,
+  turnedAway,
+  type RawClient,
+} from './raw.ts';
 export {
   eventually,
   get,

@@ -26,6 +26,16 @@ export async function rawClient(t: TestContext, port: number): Promise<RawClient
   return overSocket(socket);
 }
 
+/**
+ * Everything that a connection gets which is not let in. Its reset may come
+ * before we have even seen it established.
+ */
+export function turnedAway(t: TestContext, port: number): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port });
+  t.after(() => socket.destroy());
+  return overSocket(socket).closed();
+}
+
 export function overSocket(socket: Socket): RawClient {
   let received = '';
   let ended = false;

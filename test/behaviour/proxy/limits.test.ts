@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { eventually, rawClient, rawPeer, startPeer, startSluice } from '../../support/index.ts';
+import {
+  eventually,
+  rawClient,
+  rawPeer,
+  startPeer,
+  startSluice,
+  turnedAway,
+} from '../../support/index.ts';
 
 const gatewayTo = (address: string, more: string) => `
   upstreams: { api: { peers: ['${address}'] } }
@@ -212,8 +219,7 @@ describe('a connection', () => {
       'two connections',
     );
 
-    const third = await rawClient(t, sluice.port);
-    assert.equal(await third.closed(), '');
+    assert.equal(await turnedAway(t, sluice.port), '');
     assert.equal((await sluice.get('/', { localAddress: '127.0.0.2' })).status, 200);
     assert.equal(
       await sluice.metric('sluice_connections_refused_total{service="edge",reason="per-client"}'),
@@ -238,8 +244,7 @@ describe('a connection', () => {
     await (await peer.nextConnection()).receives(/next/);
     assert.equal(await idle.closed(), '');
 
-    const refused = await rawClient(t, sluice.port);
-    assert.equal(await refused.closed(), '');
+    assert.equal(await turnedAway(t, sluice.port), '');
     assert.equal(
       await sluice.metric('sluice_connections_refused_total{service="edge",reason="full"}'),
       1,
