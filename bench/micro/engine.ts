@@ -73,6 +73,7 @@ const RESPONSE = [
 class SilentTransport implements Transport {
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort = 40_000;
+  readonly unsentBytes = 0;
   last = '';
   written = 0;
 

@@ -205,7 +205,7 @@ export const connectionSchema = z.object({
     .max(1_000)
     .default([])
     .describe(
-      'Addresses and ranges whose X-Forwarded-* fields are believed. From anybody else they are overwritten.',
+      'Addresses and ranges whose X-Forwarded-*, X-Real-IP and Forwarded fields are believed. From anybody else they are dropped or overwritten.',
     ),
 });
 
@@ -293,7 +293,9 @@ const route = z
       .optional(),
     request_headers: headerEdits
       .optional()
-      .describe('Changes to requests on their way to the peer.'),
+      .describe(
+        'Changes to requests on their way to the peer. Fields of a client that differ from one named here only in `-` and `_` are dropped.',
+      ),
     response_headers: headerEdits
       .optional()
       .describe('Changes to responses on their way to the client.'),

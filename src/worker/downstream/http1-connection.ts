@@ -74,6 +74,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** These two as well are made when they are needed. */
   #bodyPace: Pace | undefined;
   #answerPace: Pace | undefined;
+  /** Of the last answer, when lingering for it began or went on. */
+  #unsentBefore = Number.POSITIVE_INFINITY;
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
@@ -145,9 +147,9 @@ export class Http1Connection implements TransportOwner, Expiring {
     switch (this.#reading) {
       case Reading.Head:
       case Reading.Discarding:
-        return this.#close(); // an answer may still be on its way
       case Reading.Lingering:
-        return this.#transport.destroy();
+        // It may still be taking the last answer; usually it is not.
+        return this.#transport.unsentBytes === 0 ? this.#transport.destroy() : this.#close();
       case Reading.Body:
         if (this.#tunnel) return this.#tunnelInputEnded();
         return this.#bodyFailed(
@@ -220,10 +222,21 @@ export class Http1Connection implements TransportOwner, Expiring {
       case Reading.Answering:
         return;
       case Reading.Discarding:
+        return this.#close();
       case Reading.Lingering:
+        return this.#lingerTimedOut();
       case Reading.Closed:
         return this.#transport.destroy();
     }
+  }
+
+  /** A client that is slow to take the end of its last answer has as much time for it as for the rest. */
+  #lingerTimedOut(): void {
+    const unsent = this.#transport.unsentBytes;
+    if (unsent === 0) return this.#transport.destroy();
+    if (unsent >= this.#unsentBefore) return this.#transport.reset();
+    this.#unsentBefore = unsent;
+    this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.responseWriteMs;
   }
 
   #writeTimedOut(): void {
@@ -410,6 +423,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#consuming) return;
     if (this.#held === undefined) receiver.onIdle();
     else this.#readHeld();
+    // The client ended its half while the peer was still thinking about the upgrade.
+    if (this.#tunnel && this.#ended && this.#reading === Reading.Body) this.#tunnelInputEnded();
   }
 
   pauseBody(): void {
@@ -543,8 +558,9 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.deadlineAt = NEVER;
     const receiver = this.#receiver;
     this.#receiver = undefined;
-    if (receiver !== undefined) receiver.onError(error);
-    else this.#exchange?.connectionClosed(error);
+    if (receiver !== undefined) return receiver.onError(error);
+    this.#exchange?.connectionClosed(error);
+    this.#transport.reset();
   }
 
   /** Answers a request that never became an exchange, and closes. */

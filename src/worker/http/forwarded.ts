@@ -4,7 +4,8 @@
  * (RFC 9110 §7.6.3).
  *
  * From a client nobody vouches for, its own claims are taken away first, else
- * anyone could pretend to come from anywhere. From a trusted proxy the chain is
+ * anyone could pretend to come from anywhere: those that Sluice does not make
+ * itself too, such as `X-Real-IP`, because there are peers that believe them. From a trusted proxy the chain is
  * kept and its address appended.
  */
 import { isIPv6 } from 'node:net';
@@ -12,7 +13,7 @@ import type { Exchange } from './exchange.ts';
 import type { Headers } from './headers.ts';
 import type { ClientAddress } from './exchange.ts';
 import { knownNames, UNDERSCORED } from './known-names.ts';
-import { NameSet, twinsOf } from './name-set.ts';
+import { CLAIMS, NameSet } from './name-set.ts';
 import type { Trust } from './trust.ts';
 
 /** What is said upstream beyond `X-Forwarded-*`, which always is. */
@@ -25,16 +26,14 @@ export interface ForwardedOptions {
   readonly via?: string | undefined;
 }
 
-const CLAIMS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded'];
-
 /**
- * Never passed on, whoever sends them. To many peers `X_Forwarded_For` and
- * `X-Forwarded-For` are one variable; `Proxy` becomes `HTTP_PROXY`, by which the
- * peer's own requests could be led astray.
+ * Never passed on, whoever sends them: twins of claims, since nobody honest
+ * writes them so, and `Proxy`, which becomes `HTTP_PROXY`, by which the peer's
+ * own requests could be led astray.
  */
 const PROXY = knownNames('proxy');
-const TWINS = new NameSet(CLAIMS.flatMap(twinsOf));
-const CLAIMED = knownNames('x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded');
+const TWINS = new NameSet([], CLAIMS);
+const CLAIMED = knownNames(...CLAIMS);
 
 const VIA = knownNames('via');
 

@@ -250,7 +250,6 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     session.status = head.status;
     if (this.#tunnel !== undefined) return this.#openTunnel(head, this.#tunnel);
     if (body === undefined) {
-      setEmptyBody(head, session.request.method);
       this.#exchange.sendHead(head, 'none');
       return this.#end(undefined);
     }
@@ -327,13 +326,6 @@ function isPending<T>(value: Awaitable<T>): value is Promise<T> {
   return (
     value instanceof Promise || (typeof value === 'object' && value !== null && 'then' in value)
   );
-}
-
-/** A response to HEAD, and a 304, may name the length of a body that does not follow. */
-function setEmptyBody(head: ResponseHead, method: string): void {
-  const mayKeepLength = method === 'HEAD' || head.status === 304;
-  if (!mayKeepLength && head.status >= 200 && head.status !== 204)
-    head.headers.set('Content-Length', '0');
 }
 
 function sendOwn(session: Session, exchange: Exchange, { status, headers, body }: Answer): void {

@@ -48,6 +48,10 @@ export class SocketTransport implements Transport {
     return this.#socket.write(joined);
   }
 
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   pause(): void {
     this.#socket.pause();
   }

@@ -159,6 +159,11 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     return this.#writeLater(copy);
   }
 
+  get unsentBytes(): number {
+    const unfinished = this.#unfinished > 0 ? this.#handle.writeQueueSize : 0;
+    return unfinished + this.#waiting.length;
+  }
+
   /** @returns bytes that the kernel took of both; -1 if it failed */
   #tryWrite(latin1: string, bytes: Buffer, from: number, end: number): number {
     const { fd } = this.#handle;

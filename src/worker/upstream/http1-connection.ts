@@ -21,6 +21,7 @@ import { knownNames } from '../http/known-names.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
 import { chunkHead, lastChunk, requestHeadText } from '../protocol/http1/encode.ts';
+import { agreeFraming, FRAMING_FIELDS } from '../protocol/http1/framing.ts';
 import { ResponseHeadParser } from '../protocol/http1/response-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import { SMALL_WRITE, type Transport, type TransportOwner } from '../transport/transport.ts';
@@ -82,7 +83,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #interimHeads = 0;
   #gotBytes = false;
   #consuming = false;
-  #asksUpgrade = false;
+  /** The protocols that the request asked for. */
+  #askedUpgrade: string | undefined;
   #tunnel = false;
   #writeBlocked = false;
   #paused = false;
@@ -155,16 +157,20 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.useCount += 1;
     if (this.#state !== State.Idle) {
       this.#pipeline.push({ requester, method: head.method });
+      if (!head.headers.lacks(FRAMING_FIELDS)) agreeFraming(head.headers, 0);
       this.#unsent += requestHeadText(head, '');
       return this.flush();
     }
     this.#awaitAnswer(requester, head.method);
-    this.#asksUpgrade = !head.headers.lacks(UPGRADE);
+    this.#askedUpgrade = head.headers.lacks(UPGRADE) ? undefined : head.headers.get('upgrade');
     this.#isShareable = isShareable;
     this.#keepAlive = true;
     this.#requestComplete = body === undefined;
     this.#chunked = body !== undefined && body.length === undefined;
-    this.#unsent = requestHeadText(head, this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '');
+    let framing = '';
+    if (body !== undefined) framing = agreeFraming(head.headers, body.length);
+    else if (!head.headers.lacks(FRAMING_FIELDS)) agreeFraming(head.headers, 0);
+    this.#unsent = requestHeadText(head, framing);
     this.#armRead();
     if (body === undefined) this.flush();
   }
@@ -243,8 +249,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** The client has said all it will; the peer may go on. */
   #halfClose(): void {
-    if (this.#state === State.Idle) this.#transport.destroy();
-    else this.#transport.end();
+    this.#transport.end();
+    if (this.#state === State.Idle) this.#awaitTaken();
+  }
+
+  /** Both sides of a tunnel have said all they will; the peer may still be taking the end of it. */
+  #awaitTaken(): void {
+    this.deadlineAt = this.#deadlines.now + this.peer.writeTimeoutMs;
   }
 
   #blocked(): void {
@@ -373,8 +384,18 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #upgraded(head: ResponseHead): void {
-    if (!this.#asksUpgrade) throw new Malformed('expected no 101, as no upgrade was asked for');
-    if (head.headers.lacks(UPGRADE)) throw new Malformed('expected Upgrade in a 101, got none');
+    const asked = this.#askedUpgrade;
+    if (asked === undefined) throw new Malformed('expected no 101, as no upgrade was asked for');
+    const agreed = head.headers.get('upgrade');
+    // RFC 9110 §7.8: a server switches to nothing that the client did not name.
+    if (
+      agreed === undefined ||
+      !protocols(agreed).every((each) => protocols(asked).includes(each))
+    ) {
+      throw new Malformed(
+        `expected Upgrade to be ${JSON.stringify(asked)}, got ${JSON.stringify(agreed)}`,
+      );
+    }
     const requester = this.#requester;
     this.#requester = undefined;
     this.#receiver = undefined;
@@ -415,7 +436,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     // What follows a complete response could be taken for the answer to the next request.
     if (more && behind === 0) this.#keepAlive = false;
     // Half of a tunnel: the other direction closes it.
-    if (this.#tunnel && !this.#requestComplete) return;
+    if (this.#tunnel) return this.#requestComplete ? this.#awaitTaken() : undefined;
     if (!this.#keepAlive) {
       this.#transport.destroy();
       return this.#failPipeline();
@@ -496,4 +517,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     receiver?.onError(error);
     this.#failPipeline();
   }
+}
+
+/** The elements of an Upgrade field. */
+function protocols(upgrade: string): string[] {
+  return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase());
 }
