@@ -14,8 +14,8 @@
  *   Answering   → Body        the answer was a 101: from then on a tunnel
  *   any         → Closed
  *
- * Only one request is given to the proxy at a time. A client that pipelines
- * waits in the kernel's buffer, which bounds what it can make us hold.
+ * Only one request is given to the proxy at a time. Of what a client pipelines
+ * behind it a little is held here; the rest waits in the kernel's buffer.
  */
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Expiring } from '../../shared/time/deadlines.ts';
@@ -45,6 +45,12 @@ const MAX_DISCARDED_BYTES = 256 * 1024;
 /** How long a closing connection waits for the client to close first. */
 const LINGER_MS = 1_000;
 
+/** Of a request line, the most that may stand beside its target. */
+const REST_OF_LINE = 64;
+
+/** Of what comes after a request that is still being answered. Beyond this, the kernel's buffer is the queue. */
+const MAX_HELD_BYTES = 16 * 1024;
+
 const LF = 0x0a;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -65,7 +71,12 @@ export class Http1Connection implements TransportOwner, Expiring {
   #discarded = 0;
   #draining = false;
   #consuming = false;
+  /** The client will send no more than has been read. */
   #ended = false;
+  /** What the client sent last could not be read to its end, so nothing after it has a meaning. */
+  #broken = false;
+  /** Bytes behind those that are being dealt with, while they are. */
+  #inputLeft = 0;
   #headStarted = false;
   #writeBlocked = false;
   #requests = 0;
@@ -97,9 +108,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     return this.#exchange !== undefined || this.#held !== undefined;
   }
 
-  /** It waits for a request and has nothing of one. */
+  /** It waits for a request, has nothing of one, and owes nothing of an answer. */
   get isIdle(): boolean {
-    return this.#reading === Reading.Head && this.#held === undefined;
+    const isWaiting = this.#reading === Reading.Head && this.#held === undefined;
+    return isWaiting && this.#transport.unsentBytes === 0;
   }
 
   get draining(): boolean {
@@ -124,22 +136,30 @@ export class Http1Connection implements TransportOwner, Expiring {
   // ── what arrives ──────────────────────────────────────────────────────────
 
   onBytes(bytes: Buffer, from: number, end: number): void {
-    if (this.#reading >= Reading.Lingering) return;
+    if (this.#reading >= Reading.Lingering || this.#broken) return;
     if (this.#held === undefined) return this.#consume(bytes, from, end);
 
+    const before = this.#held.length;
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
-    const mayComplete =
+    const isWorthReading =
       this.#reading !== Reading.Head ||
-      all.length > this.#options.headParser.limits.maxTargetBytes ||
-      bytes.subarray(from, end).includes(LF);
-    // A head is parsed anew from its start, so only when a line was completed: else a
-    // client that sends byte by byte would make us do quadratic work.
-    if (!mayComplete) {
+      bytes.subarray(from, end).includes(LF) ||
+      this.#exceedsLimit(before, all.length);
+    // A head is parsed anew from its start, so only when a line was completed or a limit
+    // crossed: else a client that sends byte by byte would make us do quadratic work.
+    if (!isWorthReading) {
       this.#held = all;
       return;
     }
     this.#held = undefined;
     this.#consume(all, 0, all.length);
+  }
+
+  /** What is there of a head may be too much now, and was not before. */
+  #exceedsLimit(before: number, now: number): boolean {
+    const { maxTargetBytes, maxHeadBytes } = this.#options.headParser.limits;
+    const maxLineBytes = maxTargetBytes + REST_OF_LINE;
+    return (before <= maxLineBytes && now > maxLineBytes) || now > maxHeadBytes;
   }
 
   onEnd(): void {
@@ -295,6 +315,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       else throw thrown;
     } finally {
       this.#consuming = false;
+      this.#inputLeft = 0;
     }
   }
 
@@ -306,12 +327,14 @@ export class Http1Connection implements TransportOwner, Expiring {
           const next = this.#options.headParser.parse(bytes, from, end);
           if (next < 0) return this.#holdHead(bytes, from, end);
           from = next;
+          this.#inputLeft = end - from;
           this.#begin();
           break;
         }
         case Reading.Body:
           if (this.#receiver === undefined) return this.#hold(bytes, from, end);
           from = this.#decoder.decode(bytes, from, end);
+          this.#inputLeft = end - from;
           this.#bodyProgressed();
           break;
         case Reading.Discarding:
@@ -335,10 +358,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#held = Buffer.from(bytes.subarray(from, end));
   }
 
-  /** Keeps the bytes for later and stops reading: the kernel's buffer is the queue. */
+  /** Keeps the bytes for later. While there are few, reading goes on: it would show that the client leaves. */
   #hold(bytes: Buffer, from: number, end: number): void {
     this.#held = Buffer.from(bytes.subarray(from, end));
-    this.#transport.pause();
+    if (this.#held.length > MAX_HELD_BYTES) this.#transport.pause();
   }
 
   #begin(): void {
@@ -446,7 +469,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** Whether the connection could carry another request after an answer that starts now. */
   mayKeepAlive(): boolean {
-    if (this.#draining || this.#ended || this.#reading >= Reading.Lingering) return false;
+    if (this.#draining || !this.#mayBeAskedMore()) return false;
     if (this.#requests >= this.#options.limits.maxRequests) return false;
     if (this.#reading !== Reading.Body) return true;
     // A client that waits for a 100 may or may not send its body after another answer (RFC 9110 §10.1.1).
@@ -454,6 +477,11 @@ export class Http1Connection implements TransportOwner, Expiring {
       return false;
     const { length = 0, bytesReceived = 0 } = this.#exchange ?? {};
     return length - bytesReceived <= MAX_DISCARDED_BYTES;
+  }
+
+  #mayBeAskedMore(): boolean {
+    if (this.#broken || this.#reading >= Reading.Lingering) return false;
+    return !this.#ended || this.#held !== undefined || this.#inputLeft > 0;
   }
 
   writeWasBlocked(): void {
@@ -475,7 +503,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #afterAnswer(keepAlive: boolean): void {
     this.#keepAliveAfterDrain = undefined;
-    if (!keepAlive || this.#ended) return this.#close();
+    if (!keepAlive || !this.#mayBeAskedMore()) return this.#close();
     if (this.#reading === Reading.Body) {
       this.#reading = Reading.Discarding;
       this.#discarded = 0;
@@ -553,7 +581,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** The rest of the body will never come; the proxy answers if it still can, and the connection ends. */
   #bodyBroke(error: ProxyError): void {
-    this.#ended = true;
+    this.#broken = true;
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     const receiver = this.#receiver;

@@ -82,6 +82,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #unsent = '';
   #interimHeads = 0;
   #gotBytes = false;
+  /** Of the transport, when the request was written. */
+  #handOversBefore = Number.NaN;
   #consuming = false;
   /** The protocols that the request asked for. */
   #askedUpgrade: string | undefined;
@@ -162,6 +164,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
       return this.flush();
     }
     this.#awaitAnswer(requester, head.method);
+    this.#handOversBefore = this.#transport.handOvers;
     this.#askedUpgrade = head.headers.lacks(UPGRADE) ? undefined : head.headers.get('upgrade');
     this.#isShareable = isShareable;
     this.#keepAlive = true;
@@ -181,6 +184,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#state = State.AwaitingHead;
     this.#gotBytes = false;
     this.#interimHeads = 0;
+    this.#handOversBefore = Number.NaN;
   }
 
   /** That request does not want its response any more, or the rest of it. Others are not harmed. */
@@ -298,6 +302,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   // ── what arrives ──────────────────────────────────────────────────────────
 
   onBytes(bytes: Buffer, from: number, end: number): void {
+    // They were on their way before the request was: somebody's, but not its answer.
+    if (this.#transport.handOvers === this.#handOversBefore) {
+      return this.#fail('upstream/unasked-bytes', 'sent bytes before it was asked anything');
+    }
     if (this.#state === State.AwaitingHead || this.#state === State.Body) this.#armRead();
     if (this.#held === undefined) return this.#consume(bytes, from, end);
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
@@ -347,7 +355,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
           break;
         case State.Idle:
           // A peer that talks when nobody asked: what it says could be taken for an answer.
-          return this.#fail('upstream/malformed-message', 'sent bytes that no request asked for');
+          return this.#fail('upstream/unasked-bytes', 'sent bytes that no request asked for');
         case State.Closed:
           return;
       }

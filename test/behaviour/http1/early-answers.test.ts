@@ -222,6 +222,26 @@ test('an answer of the origin before the body has come', async (t) => {
     );
   }
 
+  await t.test('and a reset after it reach a client that goes on sending', async (t) => {
+    const { sluice, peer } = await startWire(t);
+    for (let nth = 0; nth < 10; nth++) {
+      const client = await rawClient(t, sluice.port);
+      client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n');
+      const sending = setInterval(() => client.socket.write(Buffer.alloc(64 * 1024)), 1);
+      t.after(() => clearInterval(sending));
+      const origin = await peer.nextConnection();
+      await origin.receives(/\0/);
+      origin.socket.pause(); // what it leaves unread is what makes the kernel reset
+      origin.socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n', () =>
+        origin.socket.resetAndDestroy(),
+      );
+
+      assert.match(await client.receives(/\r\n\r\n/), /^HTTP\/1\.1 413 /, `try ${nth}`);
+      clearInterval(sending);
+      client.socket.destroy();
+    }
+  });
+
   await t.test('reaches a client that is stuck in its upload', async (t) => {
     const client = await rawClient(t, sluice.port);
     client.send(post('/', 'Content-Length: 90000000\r\n'));

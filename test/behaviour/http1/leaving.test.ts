@@ -71,6 +71,18 @@ test('a client that leaves ends the origin’s work', async (t) => {
   });
 });
 
+test('a client that leaves after it has asked for more is noticed all the same', async (t) => {
+  const { sluice, peer } = await startWire(t);
+  const client = await rawClient(t, sluice.port);
+  client.send(GET + GET);
+  const origin = await peer.nextConnection();
+  await origin.receives(/\r\n\r\n$/);
+
+  client.socket.resetAndDestroy();
+
+  await origin.closed();
+});
+
 test('a client that has ended its half', async (t) => {
   const { sluice, peer } = await startWire(t);
 

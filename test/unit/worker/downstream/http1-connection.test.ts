@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
-import { Admission } from '../../../../src/worker/downstream/admission.ts';
+import { Admission, ConnectionBudget } from '../../../../src/worker/downstream/admission.ts';
 import { Http1Connection } from '../../../../src/worker/downstream/http1-connection.ts';
 import type { DownstreamOptions } from '../../../../src/worker/downstream/settings.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
@@ -88,7 +88,11 @@ async function withFullBuffers(t: TestContext, request: string) {
       keepAliveMs: 10_000,
     },
     limits: { maxBodyBytes: 1_000, minRate: 0, maxRequests: 10 },
-    admission: new Admission({ maxConnections: 10, maxConnectionsPerClient: 10 }, undefined),
+    admission: new Admission(
+      { maxConnections: 10, maxConnectionsPerClient: 10 },
+      new ConnectionBudget(10),
+      undefined,
+    ),
     handle(exchange) {
       const head = { status: 200, reason: '', version: '1.1' as const, headers: new Headers() };
       const body = Buffer.from('all of it');

@@ -3,6 +3,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
 import type { IncomingBody, OutgoingBody } from '../../../../src/worker/http/body.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
+import type { Transport } from '../../../../src/worker/transport/transport.ts';
 import { SocketTransport } from '../../../../src/worker/transport/socket-transport.ts';
 import {
   UpstreamConnection,
@@ -51,6 +52,69 @@ describe('a tunnel whose peer has not taken all of it', () => {
     assert.notEqual(lastOf(await peer.closed()), String(LAST_WORDS));
   });
 });
+
+describe('bytes that a peer sends on a pooled connection', () => {
+  const GET = { method: 'GET', target: '/', version: '1.1' as const, authority: 'a' };
+  const ANSWER = Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+
+  test('while the request is still waiting to leave are not its answer', () => {
+    const { connection, transport, failures, answers } = pooled();
+    connection.send({ ...GET, headers: new Headers() }, undefined, answers, false);
+    connection.onBytes(ANSWER, 0, ANSWER.length);
+
+    assert.deepEqual(failures, ['upstream/unasked-bytes']);
+    assert.equal(transport.isDestroyed, true);
+  });
+
+  test('after it has left are', () => {
+    const { connection, transport, failures, answers } = pooled();
+    connection.send({ ...GET, headers: new Headers() }, undefined, answers, false);
+    transport.handOvers += 1;
+    connection.onBytes(ANSWER, 0, ANSWER.length);
+
+    assert.deepEqual(failures, ['200']);
+    assert.equal(transport.isDestroyed, false);
+  });
+});
+
+function pooled() {
+  const transport = new StillTransport();
+  const events = { onReusable() {}, onGone() {} };
+  const peer = new HttpPeer('127.0.0.1:1');
+  const connection = new UpstreamConnection(peer, transport, new Deadlines(), events);
+  const failures: string[] = [];
+  const answers: ResponseReceiver = {
+    onInterim: () => assert.fail(),
+    onResponse: ({ status }) => failures.push(String(status)),
+    onUpgraded: () => assert.fail(),
+    onFailed: ({ code }) => failures.push(code),
+  };
+  return { connection, transport, failures, answers };
+}
+
+/** What is written to it leaves when the test says so. */
+class StillTransport implements Transport {
+  readonly remoteAddress = '127.0.0.1';
+  readonly remotePort = 1;
+  readonly unsentBytes = 0;
+  handOvers = 0;
+  isDestroyed = false;
+
+  writeText(): boolean {
+    return true;
+  }
+  writeBytes(): boolean {
+    return true;
+  }
+  handTo(): void {}
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+  reset(): void {}
+  destroy(): void {
+    this.isDestroyed = true;
+  }
+}
 
 /** The rest are megabytes of zeros. */
 function lastOf(received: string): string {
