@@ -11,7 +11,7 @@ import { Recorder } from '../shared/metrics/recorder.ts';
 import type { Clock } from '../shared/time/clock.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
 import { allBalancers } from './balance/load-balancer.ts';
-import { Admission } from './downstream/admission.ts';
+import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
 import { Listener } from './downstream/listener.ts';
 import type { DownstreamOptions } from './downstream/settings.ts';
@@ -184,9 +184,10 @@ async function openListeners(
   open: (service: WorkerService) => ProxyService,
 ): Promise<OpenListener[]> {
   const opened: OpenListener[] = [];
+  const budget = new ConnectionBudget(maxConnectionsOf(services));
   for (const service of services) {
     const proxyService = open(service);
-    const options = downstreamOptions(service, proxyService, deadlines);
+    const options = downstreamOptions(service, proxyService, deadlines, budget);
     const figures = recorder.service(service.name);
     for (const grant of listeners) {
       if (grant.service !== service.name) continue;
@@ -201,10 +202,20 @@ async function openListeners(
   return opened;
 }
 
+/** What the limit on open files allows, or what the services were told to take, if that is more. */
+function maxConnectionsOf(services: readonly WorkerService[]): number {
+  const told = services.map(({ settings }) => settings.limits.max_connections ?? 0);
+  return Math.max(
+    defaultMaxConnections(),
+    told.reduce((sum, each) => sum + each, 0),
+  );
+}
+
 function downstreamOptions(
   { settings: { limits, timeouts } }: WorkerService,
   service: ProxyService,
   deadlines: Deadlines,
+  budget: ConnectionBudget,
 ): DownstreamOptions {
   return {
     deadlines,
@@ -230,6 +241,7 @@ function downstreamOptions(
         maxConnections: limits.max_connections ?? defaultMaxConnections(),
         maxConnectionsPerClient: limits.max_connections_per_client,
       },
+      budget,
       service.forwarding.trusts,
     ),
     handle: (exchange) => handleRequest(exchange, service),

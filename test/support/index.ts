@@ -1,4 +1,19 @@
 /** What tests are written with. */
 export { startPeer } from './peer.ts';
-export { closedPort, rawClient, rawPeer } from './raw.ts';
-export { eventually, get, launch, startSluice, temporaryFile, type Running } from './sluice.ts';
+export {
+  closedPort,
+  rawClient,
+  rawPeer,
+  recordingPeer,
+  turnedAway,
+  type RawClient,
+} from './raw.ts';
+export {
+  eventually,
+  get,
+  launch,
+  startSluice,
+  temporaryFile,
+  type Running,
+  type Sluice,
+} from './sluice.ts';

@@ -34,6 +34,8 @@ export interface StartOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** How imports of `sluice` are resolved. Default: to the sources. */
   readonly conditions?: readonly string[];
+  /** Limit on open files of all its processes. */
+  readonly openFiles?: number;
   /** Where the configuration sends the process log; default is stderr. */
   readonly logFile?: string;
 }
@@ -138,16 +140,20 @@ export interface RequestInit {
 export function launch(
   t: TestContext,
   args: readonly string[],
-  { program = BIN, env, conditions = ['sluice-source'] }: StartOptions = {},
+  { program = BIN, env, conditions = ['sluice-source'], openFiles }: StartOptions = {},
 ): Running {
-  const child = spawn(
+  const command = [
     process.execPath,
-    [...conditions.map((name) => `--conditions=${name}`), program, ...args],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
-    },
-  );
+    ...conditions.map((name) => `--conditions=${name}`),
+    program,
+    ...args,
+  ];
+  const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...command];
+  const [file = '', ...rest] = openFiles === undefined ? command : limited;
+  const child = spawn(file, rest, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
+  });
   const running = new Running(child);
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');

@@ -14,8 +14,8 @@
  *   Answering   → Body        the answer was a 101: from then on a tunnel
  *   any         → Closed
  *
- * Only one request is given to the proxy at a time. A client that pipelines
- * waits in the kernel's buffer, which bounds what it can make us hold.
+ * Only one request is given to the proxy at a time. Of what a client pipelines
+ * behind it a little is held here; the rest waits in the kernel's buffer.
  */
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Expiring } from '../../shared/time/deadlines.ts';
@@ -46,6 +46,12 @@ const MAX_DISCARDED_BYTES = 256 * 1024;
 /** How long a closing connection waits for the client to close first. */
 const LINGER_MS = 1_000;
 
+/** Of a request line, the most that may stand beside its target. */
+const REST_OF_LINE = 64;
+
+/** Of what comes after a request that is still being answered. Beyond this, the kernel's buffer is the queue. */
+const MAX_HELD_BYTES = 16 * 1024;
+
 const LF = 0x0a;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -70,7 +76,12 @@ export class Http1Connection implements TransportOwner, Expiring {
   #discarded = 0;
   #draining = false;
   #consuming = false;
+  /** The client will send no more than has been read. */
   #ended = false;
+  /** What the client sent last could not be read to its end, so nothing after it has a meaning. */
+  #broken = false;
+  /** Bytes behind those that are being dealt with, while they are. */
+  #inputLeft = 0;
   #headStarted = false;
   #writeBlocked = false;
   #requests = 0;
@@ -81,6 +92,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** These two as well are made when they are needed. */
   #bodyPace: Pace | undefined;
   #answerPace: Pace | undefined;
+  /** Of the last answer, when lingering for it began or went on. */
+  #unsentBefore = Number.POSITIVE_INFINITY;
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
@@ -107,9 +120,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     return this.#exchange !== undefined || this.#held !== undefined;
   }
 
-  /** It waits for a request and has nothing of one. */
+  /** It waits for a request, has nothing of one, and owes nothing of an answer. */
   get isIdle(): boolean {
-    return this.#reading === Reading.Head && this.#held === undefined;
+    const isWaiting = this.#reading === Reading.Head && this.#held === undefined;
+    return isWaiting && this.#transport.unsentBytes === 0;
   }
 
   /** The kernel has not taken yet what was written. */
@@ -139,17 +153,18 @@ export class Http1Connection implements TransportOwner, Expiring {
   // ── what arrives ──────────────────────────────────────────────────────────
 
   onBytes(bytes: Buffer, from: number, end: number): void {
-    if (this.#reading >= Reading.Lingering) return;
+    if (this.#reading >= Reading.Lingering || this.#broken) return;
     if (this.#held === undefined) return this.#consume(bytes, from, end);
 
+    const before = this.#held.length;
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
-    const mayComplete =
+    const isWorthReading =
       this.#reading !== Reading.Head ||
-      all.length > this.#options.headParser.limits.maxTargetBytes ||
-      bytes.subarray(from, end).includes(LF);
-    // A head is parsed anew from its start, so only when a line was completed: else a
-    // client that sends byte by byte would make us do quadratic work.
-    if (!mayComplete) {
+      bytes.subarray(from, end).includes(LF) ||
+      this.#exceedsLimit(before, all.length);
+    // A head is parsed anew from its start, so only when a line was completed or a limit
+    // crossed: else a client that sends byte by byte would make us do quadratic work.
+    if (!isWorthReading) {
       this.#held = all;
       return;
     }
@@ -157,14 +172,21 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#consume(all, 0, all.length);
   }
 
+  /** What is there of a head may be too much now, and was not before. */
+  #exceedsLimit(before: number, now: number): boolean {
+    const { maxTargetBytes, maxHeadBytes } = this.#options.headParser.limits;
+    const maxLineBytes = maxTargetBytes + REST_OF_LINE;
+    return (before <= maxLineBytes && now > maxLineBytes) || now > maxHeadBytes;
+  }
+
   onEnd(): void {
     this.#ended = true;
     switch (this.#reading) {
       case Reading.Head:
       case Reading.Discarding:
-        return this.#close(); // an answer may still be on its way
       case Reading.Lingering:
-        return this.#transport.destroy();
+        // It may still be taking the last answer; usually it is not.
+        return this.#transport.unsentBytes === 0 ? this.#transport.destroy() : this.#close();
       case Reading.Body:
         if (this.#tunnel) return this.#tunnelInputEnded();
         return this.#bodyFailed(
@@ -237,10 +259,21 @@ export class Http1Connection implements TransportOwner, Expiring {
       case Reading.Answering:
         return;
       case Reading.Discarding:
+        return this.#close();
       case Reading.Lingering:
+        return this.#lingerTimedOut();
       case Reading.Closed:
         return this.#transport.destroy();
     }
+  }
+
+  /** A client that is slow to take the end of its last answer has as much time for it as for the rest. */
+  #lingerTimedOut(): void {
+    const unsent = this.#transport.unsentBytes;
+    if (unsent === 0) return this.#transport.destroy();
+    if (unsent >= this.#unsentBefore) return this.#transport.reset();
+    this.#unsentBefore = unsent;
+    this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.responseWriteMs;
   }
 
   #writeTimedOut(): void {
@@ -299,6 +332,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       else throw thrown;
     } finally {
       this.#consuming = false;
+      this.#inputLeft = 0;
     }
   }
 
@@ -310,12 +344,14 @@ export class Http1Connection implements TransportOwner, Expiring {
           const next = this.#options.headParser.parse(bytes, from, end);
           if (next < 0) return this.#holdHead(bytes, from, end);
           from = next;
+          this.#inputLeft = end - from;
           this.#begin();
           break;
         }
         case Reading.Body:
           if (this.#receiver === undefined) return this.#hold(bytes, from, end);
           from = this.#decoder.decode(bytes, from, end);
+          this.#inputLeft = end - from;
           this.#bodyProgressed();
           break;
         case Reading.Discarding:
@@ -339,10 +375,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#held = Buffer.from(bytes.subarray(from, end));
   }
 
-  /** Keeps the bytes for later and stops reading: the kernel's buffer is the queue. */
+  /** Keeps the bytes for later. While there are few, reading goes on: it would show that the client leaves. */
   #hold(bytes: Buffer, from: number, end: number): void {
     this.#held = Buffer.from(bytes.subarray(from, end));
-    this.#transport.pause();
+    if (this.#held.length > MAX_HELD_BYTES) this.#transport.pause();
   }
 
   #begin(): void {
@@ -440,6 +476,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#consuming) return;
     if (this.#held === undefined) receiver.onIdle();
     else this.#readHeld();
+    // The client ended its half while the peer was still thinking about the upgrade.
+    if (this.#tunnel && this.#ended && this.#reading === Reading.Body) this.#tunnelInputEnded();
   }
 
   pauseBody(): void {
@@ -463,7 +501,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** Whether the connection could carry another request after an answer that starts now. */
   mayKeepAlive(): boolean {
-    if (this.#draining || this.#ended || this.#reading >= Reading.Lingering) return false;
+    if (this.#draining || !this.#mayBeAskedMore()) return false;
     if (this.#requests >= this.#options.limits.maxRequests) return false;
     if (this.#reading !== Reading.Body) return true;
     // A client that waits for a 100 may or may not send its body after another answer (RFC 9110 §10.1.1).
@@ -471,6 +509,11 @@ export class Http1Connection implements TransportOwner, Expiring {
       return false;
     const { length = 0, bytesReceived = 0 } = this.#exchange ?? {};
     return length - bytesReceived <= MAX_DISCARDED_BYTES;
+  }
+
+  #mayBeAskedMore(): boolean {
+    if (this.#broken || this.#reading >= Reading.Lingering) return false;
+    return !this.#ended || this.#held !== undefined || this.#inputLeft > 0;
   }
 
   writeWasBlocked(): void {
@@ -498,7 +541,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #afterAnswer(keepAlive: boolean): void {
     this.#keepAliveAfterDrain = undefined;
-    if (!keepAlive || this.#ended) return this.#close();
+    if (!keepAlive || !this.#mayBeAskedMore()) return this.#close();
     if (this.#reading === Reading.Body) {
       this.#reading = Reading.Discarding;
       this.#discarded = 0;
@@ -576,13 +619,14 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** The rest of the body will never come; the proxy answers if it still can, and the connection ends. */
   #bodyBroke(error: ProxyError): void {
-    this.#ended = true;
+    this.#broken = true;
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     const receiver = this.#receiver;
     this.#receiver = undefined;
-    if (receiver !== undefined) receiver.onError(error);
-    else this.#exchange?.connectionClosed(error);
+    if (receiver !== undefined) return receiver.onError(error);
+    this.#exchange?.connectionClosed(error);
+    this.#transport.reset();
   }
 
   /** What could not be read is answered like any other request, and nothing is read after it. */
@@ -591,6 +635,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.deadlineAt = NEVER;
     this.#receiver = undefined;
     this.#held = undefined;
+    this.#broken = true;
     this.#handle(unreadable(), error);
   }
 

@@ -12,7 +12,7 @@
  * microtasks between them, cost 2 µs of the 15 that a request takes. For the
  * same reason each phase is looked for and called where it stands.
  */
-import { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { IncomingBody, OutgoingBody } from '../http/body.ts';
 import type { AbortListener, Exchange, ReuseListener } from '../http/exchange.ts';
 import { setForwarded } from '../http/forwarded.ts';
@@ -27,7 +27,7 @@ import { Answer, type BodyPieces } from './answer.ts';
 import { promisedLength, requestBodyFor, responseBodyFor } from './body-phases.ts';
 import type { FilteredBody } from './filtered-body.ts';
 import { refuseMethod } from './methods.ts';
-import { headOf, sendWhole, setEmptyBody, takesBody } from './own-answer.ts';
+import { headOf, sendWhole, takesBody } from './own-answer.ts';
 import { Patience } from './patience.ts';
 import type { ProxyService } from './proxy-service.ts';
 import {
@@ -59,6 +59,10 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   readonly #session: Session;
   /** The phase that runs, for the log. */
   #phase: PhaseName | undefined;
+  /** For this request, but nothing of it has been sent; `#reservedAlone`: nor of another. */
+  #reserved: UpstreamConnection | undefined;
+  #reservedAlone = false;
+  #reservedAt = 0;
   #connection: UpstreamConnection | undefined;
   #upload: Transfer | undefined;
   #filteredUpload: FilteredBody | undefined;
@@ -154,20 +158,35 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #connect(peer: HttpPeer): void {
     this.#phase = undefined;
     this.#session.peer = peer;
-    const { connector } = this.#service;
-    const pooled = connector.reuse(peer);
-    if (pooled !== undefined) return this.#connected(pooled, POOLED);
+    const open = this.#service.connector.reuse(peer, this.#isShareable());
+    if (open === undefined) return this.#dial(peer, (made) => this.#connected(made, NEW));
+    this.#connected(open, POOLED);
+  }
+
+  #dial(peer: HttpPeer, next: (connection: UpstreamConnection) => void): void {
     this.#session.connection = undefined;
     const wait = ++this.#wait;
-    connector.connect(peer).then(
+    this.#service.connector.connect(peer).then(
       (connection) => {
         if (this.#isLate(wait)) return connection.close();
-        this.#guarded(() => this.#connected(connection, NEW));
+        this.#guarded(() => {
+          const { aborted } = this.#exchange;
+          if (aborted === undefined) return next(connection);
+          connection.close();
+          throw aborted;
+        });
       },
       (thrown: unknown) => {
         if (!this.#isLate(wait)) this.#guarded(() => this.#connectFailed(asProxyError(thrown)));
       },
     );
+  }
+
+  /** A second attempt keeps to itself: the connection of the first may have ended because of it. */
+  #isShareable(): boolean {
+    const session = this.#session;
+    const isPlain = session.body === undefined && this.#exchange.upgrade === undefined;
+    return isPlain && session.isIdempotent && session.attempts === 1;
   }
 
   #connectFailed(error: ProxyError): void {
@@ -180,14 +199,25 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   }
 
   #connected(connection: UpstreamConnection, facts: PeerConnection): void {
-    this.#connection = connection;
-    this.#session.connection = facts;
+    this.#reserve(connection, facts);
     const { phases } = this.#service;
     if (phases.connectedToUpstream === undefined) return this.#prepare();
     this.#phase = 'connectedToUpstream';
     const done = phases.connectedToUpstream(this.#session, facts);
     if (isPending(done)) this.#later(done, () => this.#prepare());
     else this.#prepare();
+  }
+
+  #reserve(connection: UpstreamConnection, facts: PeerConnection): void {
+    this.#reserved = connection;
+    this.#reservedAlone = connection.isIdle;
+    this.#reservedAt = this.#wait;
+    this.#session.connection = facts;
+  }
+
+  #dropReserved(): void {
+    if (this.#reservedAlone) this.#reserved?.close();
+    this.#reserved = undefined;
   }
 
   /** The peer's copy of the request. */
@@ -214,9 +244,13 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #send(request: RequestHead): void {
     this.#phase = undefined;
     const exchange = this.#exchange;
-    const connection = this.#connection!;
+    const connection = this.#reserved!;
     if (exchange.aborted !== undefined) throw exchange.aborted;
-    if (!connection.isIdle) return this.#lostConnection(connection);
+    if (this.#reservedAt !== this.#wait && !(this.#reservedAlone && connection.isIdle)) {
+      return this.#sendElsewhere(request);
+    }
+    this.#reserved = undefined;
+    this.#connection = connection;
     const { upgrade } = exchange;
     // Here and not sooner, so that no phase passes on what the connection would not stand by.
     if (upgrade !== undefined) {
@@ -226,18 +260,28 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     // From here on, the client's leaving ends the peer's work too.
     exchange.abortListener = this;
     const body = this.#session.body === undefined ? undefined : this.#bodyToSend(request);
-    connection.send(request, body, this);
+    connection.send(request, body, this, this.#isShareable());
     if (body === undefined) return;
     this.#upload = new Transfer(body, connection, this);
     this.#upload.start();
   }
 
-  /** It ended while a phase was waited for: the peer has seen nothing. */
-  #lostConnection(connection: UpstreamConnection): void {
-    this.#connection = undefined;
-    connection.close();
-    const detail = `${connection.peer.address} closed the connection while a phase was waited for`;
-    this.#connectFailed(new ProxyError('upstream/connect-failed', detail));
+  /**
+   * While a phase was waited for, the connection has ended, or, where requests share
+   * it, gone its way without this one. The peer has seen nothing.
+   */
+  #sendElsewhere(request: RequestHead): void {
+    this.#dropReserved();
+    const peer = this.#session.peer!;
+    const pooled = this.#service.connector.reuse(peer, false);
+    if (pooled === undefined) {
+      return this.#dial(peer, (made) => {
+        this.#reserve(made, NEW);
+        this.#send(request);
+      });
+    }
+    this.#reserve(pooled, POOLED);
+    this.#send(request);
   }
 
   /** Kept for a second attempt where the method allows one. */
@@ -322,7 +366,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   }
 
   #askAgain(status: number): void {
-    this.#connection?.close();
+    this.#connection?.release(this);
     this.#leaveAttempt();
     this.#again({ status }, this.#service.retry.pauseMs(this.#session.attempts));
   }
@@ -417,7 +461,6 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     this.#patience?.headArrived();
     if (this.#tunnel !== undefined) return this.#openTunnel(head, this.#tunnel);
     if (body === undefined) {
-      setEmptyBody(head, session.request.method);
       this.#exchange.sendHead(head, 'none');
       return this.#end(undefined);
     }
@@ -497,7 +540,8 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     this.#failure ??= error;
     this.#phase = undefined;
     this.#wait += 1; // whatever is waited for comes too late
-    this.#connection?.close();
+    this.#connection?.release(this);
+    this.#dropReserved();
     this.#connection = undefined;
     this.#service.logFailure(this.#session, error);
     // Once the head is out, cutting the connection is the only way left to say "this is broken".

@@ -1,4 +1,4 @@
-/** Answers that no peer has given, and the shape of those that have no body. */
+/** Answers that no peer has given. */
 import type { Exchange } from '../http/exchange.ts';
 import { httpDate } from '../http/date.ts';
 import type { ResponseHead } from '../http/message.ts';
@@ -21,11 +21,4 @@ export function sendWhole(exchange: Exchange, head: ResponseHead, body: Buffer |
 /** Whether a body follows the head of such a response (RFC 9110 §6.4.1). */
 export function takesBody(method: string, status: number): boolean {
   return method !== 'HEAD' && !hasNoBody(status);
-}
-
-/** A response to HEAD, and a 304, may name the length of a body that does not follow. */
-export function setEmptyBody(head: ResponseHead, method: string): void {
-  const mayKeepLength = method === 'HEAD' || head.status === 304;
-  if (!mayKeepLength && head.status >= 200 && head.status !== 204)
-    head.headers.set('Content-Length', '0');
 }

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { NOBODY, type Transport, type TransportOwner } from './transport.ts';
 
 export class SocketTransport implements Transport {
+  handOvers = 0;
   readonly #socket: Socket;
   #owner: TransportOwner = NOBODY;
 
@@ -37,15 +38,21 @@ export class SocketTransport implements Transport {
   }
 
   writeText(latin1: string): boolean {
+    this.handOvers += 1;
     return this.#socket.write(latin1, 'latin1');
   }
 
   writeBytes(latin1: string, bytes: Buffer, from: number, end: number): boolean {
+    this.handOvers += 1;
     // One buffer for both: over TLS each write becomes a record of its own.
     const joined = Buffer.allocUnsafeSlow(latin1.length + end - from);
     joined.latin1Write(latin1, 0);
     bytes.copy(joined, latin1.length, from, end);
     return this.#socket.write(joined);
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
   }
 
   pause(): void {

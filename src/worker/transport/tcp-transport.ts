@@ -49,6 +49,7 @@ export interface RemoteAddress {
 export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  handOvers = 0;
   readonly #handle: TcpHandle;
   #owner: TransportOwner = NOBODY;
   /** Text that leaves at the end of this turn, or after what is unfinished. */
@@ -137,6 +138,7 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     const text = this.#waiting;
     this.#waiting = '';
     if (text === '' || this.#closing) return true;
+    this.handOvers += 1;
     const { WriteWrap, state, WRITE_IS_ASYNC } = internals;
     const request = (spareRequest ??= new WriteWrap());
     const status = this.#handle.writeLatin1String(request, text);
@@ -148,6 +150,7 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     if (!this.#canWrite()) return true;
     const text = this.#waiting + latin1;
     this.#waiting = '';
+    this.handOvers += 1;
     const taken = this.#unfinished > 0 ? 0 : this.#tryWrite(text, bytes, from, end);
     if (taken < 0) return true;
     const textTaken = Math.min(taken, text.length);
@@ -157,6 +160,11 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     copy.latin1Write(text.slice(textTaken), 0);
     bytes.copy(copy, text.length - textTaken, from + taken - textTaken, end);
     return this.#writeLater(copy);
+  }
+
+  get unsentBytes(): number {
+    const unfinished = this.#unfinished > 0 ? this.#handle.writeQueueSize : 0;
+    return unfinished + this.#waiting.length;
   }
 
   /** @returns bytes that the kernel took of both; -1 if it failed */
