@@ -9,6 +9,7 @@ import type { PeerTable } from '../../shared/memory/peer-table.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import { judge, type Standing, type TcpHealthCheck } from '../balance/health-check.ts';
 import type { BalancedPeer, LoadBalancer } from '../balance/load-balancer.ts';
+import type { HttpPeer } from '../upstream/peer.ts';
 
 export interface ProberOptions {
   readonly balancers: readonly LoadBalancer[];
@@ -41,7 +42,7 @@ async function probeForEver(
   // Verdicts outlive the worker that gave them: a new prober goes on from there.
   let standing: Standing = { verdict: table.verdict(row), contrary: 0 };
   while (!stopping.aborted) {
-    const result = await probe(peer.host, peer.port, check.timeoutMs, stopping);
+    const result = await probe(peer, check.timeoutMs, stopping);
     if (stopping.aborted) return;
     const after = judge(standing, result === 'ok', check);
     if (after.verdict !== 'unknown') table.setVerdict(row, after.verdict, clock());
@@ -62,13 +63,12 @@ function jittered(intervalMs: number): number {
 
 /** @returns `ok`, or why not */
 function probe(
-  host: string,
-  port: number,
+  { host, port, path }: HttpPeer,
   timeoutMs: number,
   stopping: AbortSignal,
 ): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
+    const socket = connect(path === undefined ? { host, port } : { path });
     const end = (result: string) => {
       clearTimeout(timer);
       stopping.removeEventListener('abort', stop);

@@ -229,7 +229,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     removeHopByHop(request.headers);
     setForwarded(request.headers, this.#exchange, this.#service.forwarding);
     // A client of HTTP/1.0 may leave it out; a request of HTTP/1.1 may not (RFC 9112 §3.2).
-    if (authority === '') request.headers.set('Host', session.peer!.address);
+    if (authority === '') request.headers.set('Host', hostOf(session.peer!));
     const { phases } = this.#service;
     if (phases.requestBodyFilter !== undefined && session.body !== undefined) {
       request.headers.remove(CONTENT_LENGTH);
@@ -642,4 +642,8 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
       this.#fail(thrown);
     }
   }
+}
+
+function hostOf({ address, host, path }: HttpPeer): string {
+  return path === undefined ? address : host;
 }

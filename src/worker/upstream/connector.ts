@@ -7,6 +7,7 @@ import { connect, type Connected, type ConnectListener } from '../transport/conn
 import { UpstreamConnection, type ConnectionEvents } from './http1-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Pool } from './pool.ts';
+import { connectUnix } from './unix.ts';
 
 export interface ConnectorOptions {
   readonly deadlines: Deadlines;
@@ -95,7 +96,8 @@ class Attempt implements ConnectListener, Expiring {
   }
 
   start(): void {
-    this.#stop = connect(this.#peer, this);
+    const { path } = this.#peer;
+    this.#stop = path === undefined ? connect(this.#peer, this) : connectUnix(path, this);
   }
 
   onConnected(connected: Connected): void {
