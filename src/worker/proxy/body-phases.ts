@@ -26,13 +26,16 @@ export function requestBodyFor(
   return filtered(body, phases, length, session, service);
 }
 
-/** The peer's body, through the phases near the peer and then through those near the client. */
+/**
+ * The peer's body, through the phases near the peer and then through those near
+ * the client; there is at least one.
+ */
 export function responseBodyFor(
   session: Session,
   body: IncomingBody,
   headers: Headers,
   service: ProxyService,
-): IncomingBody {
+): FilteredBody {
   const promised = service.changesResponseBodies ? promisedLength(headers) : body.length;
   const fromPeer = {
     pieces: piecesThrough('upstreamResponseBodyFilter', session, service),
@@ -42,10 +45,17 @@ export function responseBodyFor(
     pieces: piecesThrough('responseBodyFilter', session, service),
     trailers: trailersThrough('responseTrailerFilter', session, service),
   };
+  if (isEmpty(toClient)) return filtered(body, fromPeer, promised, session, service);
   // The promise is made to the client: only what reaches it can break it.
   const lengthBetween = toClient.pieces === undefined ? promised : undefined;
-  const between = filteredIfAny(body, fromPeer, lengthBetween, session, service);
-  return filteredIfAny(between, toClient, promised, session, service);
+  const between = isEmpty(fromPeer)
+    ? body
+    : filtered(body, fromPeer, lengthBetween, session, service);
+  return filtered(between, toClient, promised, session, service);
+}
+
+function isEmpty({ pieces, trailers }: BodyPhases): boolean {
+  return pieces === undefined && trailers === undefined;
 }
 
 function piecesThrough(
@@ -64,17 +74,6 @@ function trailersThrough(
 ): BodyPhases['trailers'] {
   if (phases[phase] === undefined) return undefined;
   return { phase, filter: (trailers) => phases[phase]!(session, trailers) };
-}
-
-function filteredIfAny(
-  body: IncomingBody,
-  phases: BodyPhases,
-  length: number | undefined,
-  session: Session,
-  service: ProxyService,
-): IncomingBody {
-  if (phases.pieces === undefined && phases.trailers === undefined) return body;
-  return filtered(body, phases, length, session, service);
 }
 
 function filtered(

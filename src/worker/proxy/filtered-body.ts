@@ -87,6 +87,7 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
     this.#over = true;
     this.#waiting = [];
     this.#settled();
+    if (this.#source instanceof FilteredBody) this.#source.detach();
   }
 
   // ── from the source ───────────────────────────────────────────────────────

@@ -66,6 +66,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #connection: UpstreamConnection | undefined;
   #upload: Transfer | undefined;
   #filteredUpload: FilteredBody | undefined;
+  #filteredDownload: FilteredBody | undefined;
   #tunnel: (IncomingBody & OutgoingBody) | undefined;
   #download: Transfer | undefined;
   /** The body of an answer of the program's own. */
@@ -464,9 +465,11 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
       this.#exchange.sendHead(head, 'none');
       return this.#end(undefined);
     }
-    const passed = this.#service.seesResponseBodies
-      ? responseBodyFor(session, body, head.headers, this.#service)
-      : body;
+    let passed = body;
+    if (this.#service.seesResponseBodies) {
+      this.#filteredDownload = responseBodyFor(session, body, head.headers, this.#service);
+      passed = this.#filteredDownload;
+    }
     const sink = this.#exchange.sendHead(head, passed.length ?? 'unknown');
     new Transfer(passed, sink, this).start();
   }
@@ -572,6 +575,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   /** Without any phase: one of them has failed, or there is none. */
   #answerPlainly(error: ProxyError): void {
+    if (this.#exchange.aborted !== undefined) return this.#end(error);
     const answer = this.#plain(error);
     this.#session.status = answer.status;
     sendWhole(this.#exchange, headOf(answer), answer.body as Buffer);
@@ -595,6 +599,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     // must not be the beginning of somebody else's request.
     if (this.#upload !== undefined && !this.#upload.complete) this.#connection?.close();
     this.#filteredUpload?.detach();
+    this.#filteredDownload?.detach();
     this.#streamed?.discard();
     this.#patience?.end();
     clearTimeout(this.#pause);

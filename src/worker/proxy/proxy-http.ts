@@ -52,7 +52,7 @@ export interface Phases<Ctx> {
    *
    * - Runs once for each request, also for one that could not be read.
    * - Required if the type of the context does not allow `undefined`.
-   * - Throwing fails the request.
+   * - Throwing fails the request; the phases of a failure then find no context.
    */
   newCtx?(): Ctx;
 

@@ -132,7 +132,8 @@ export class ProxyService {
       request: this.summaryOf(session),
     };
     if (error.code === 'internal/phase-timeout') session.log.error(fields, 'a phase did not end');
-    else if (error.facts.side === 'internal') session.log.error(fields, 'a phase threw');
+    else if (phase !== undefined) session.log.error(fields, 'a phase threw');
+    else if (error.facts.side === 'internal') session.log.error(fields, 'request failed');
     else if (error.facts.side === 'upstream') session.log.warn(fields, 'request failed');
     // At debug, since anyone can make as many of these as they like.
     else session.log.debug(fields, 'request failed');
