@@ -285,7 +285,6 @@ export type ProxyHttp<Ctx = undefined> = Phases<Ctx> &
 
 /** Anything with a `then`, as `await` sees it. */
 export function isPending<T>(value: Awaitable<T>): value is Promise<T> {
-  return (
-    value instanceof Promise || (typeof value === 'object' && value !== null && 'then' in value)
-  );
+  if (typeof value !== 'object' || value === null) return false;
+  return value instanceof Promise || 'then' in value;
 }
