@@ -432,6 +432,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     const receiver = this.#receiver;
     this.#receiver = undefined;
     this.#state = State.Idle;
+    // Whoever asked for the pause has all of it, and will not ask for more.
+    if (this.#paused) this.resume();
     const { trailers } = this.#decoder;
     this.#settle(more);
     receiver?.onEnd(trailers);
