@@ -114,6 +114,11 @@ export class Http1Connection implements TransportOwner, Expiring {
     return isWaiting && this.#transport.unsentBytes === 0;
   }
 
+  /** The client has not taken yet what was written. */
+  get isWriteBlocked(): boolean {
+    return this.#writeBlocked;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }

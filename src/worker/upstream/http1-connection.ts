@@ -221,7 +221,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     if (this.#unsent.length + length <= SMALL_WRITE) {
       this.#unsent += bytes.latin1Slice(from, end);
       if (this.#chunked) this.#unsent += '\r\n';
-      return true;
+      return !this.#writeBlocked;
     }
     const text = this.#unsent;
     this.#unsent = this.#chunked ? '\r\n' : '';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
-import type { BodyReceiver } from '../../../../src/worker/http/body.ts';
+import type { BodyReceiver, IncomingBody } from '../../../../src/worker/http/body.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
 import {
   UpstreamConnection,
@@ -12,6 +12,9 @@ import { HttpPeer } from '../../../../src/worker/upstream/peer.ts';
 import { ScriptedTransport } from '../../../support/scripted-transport.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
+
+const PIECE = Buffer.from('a piece');
+const UPLOAD = { length: undefined } as IncomingBody;
 
 describe('a connection whose answer the client could not take at once', () => {
   test('reads again once the answer is complete: it is for the next request', () => {
@@ -24,6 +27,21 @@ describe('a connection whose answer the client could not take at once', () => {
     assert.equal(transport.isPaused, false);
     connection.send(request(), undefined, heard.requester, false);
     assert.notEqual(connection.deadlineAt, NEVER);
+  });
+});
+
+describe('a request body that the peer does not take', () => {
+  test('is not taken from the client either, however small its pieces are', () => {
+    const { connection, transport, heard } = connected();
+    connection.send(request(), UPLOAD, heard.requester, false);
+    transport.hasRoom = false;
+    connection.write(PIECE, 0, PIECE.length);
+    connection.flush();
+    assert.equal(connection.write(PIECE, 0, PIECE.length), false);
+
+    transport.hasRoom = true;
+    connection.onWritable();
+    assert.equal(connection.write(PIECE, 0, PIECE.length), true);
   });
 });
 

@@ -1,0 +1,73 @@
+/** A client's connection while one of the two sides does not keep up with the other. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
+import { Admission, ConnectionBudget } from '../../../../src/worker/downstream/admission.ts';
+import { Http1Connection } from '../../../../src/worker/downstream/http1-connection.ts';
+import type { DownstreamOptions } from '../../../../src/worker/downstream/settings.ts';
+import type { BodyReceiver } from '../../../../src/worker/http/body.ts';
+import type { Exchange } from '../../../../src/worker/http/exchange.ts';
+import { Headers } from '../../../../src/worker/http/headers.ts';
+import { RequestHeadParser } from '../../../../src/worker/protocol/http1/request-head.ts';
+import { ScriptedTransport } from '../../../support/scripted-transport.ts';
+
+const PIECE = Buffer.from('a piece');
+const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+
+describe('an answer that the client does not take', () => {
+  test('is not taken from the peer either, however small its pieces are', () => {
+    const { connection, transport, exchanges, says } = connected();
+    says(GET);
+    const answer = exchanges[0]!.sendHead(head(), 'unknown');
+    transport.hasRoom = false;
+    answer.write(PIECE, 0, PIECE.length);
+    answer.flush();
+    assert.equal(answer.write(PIECE, 0, PIECE.length), false);
+
+    transport.hasRoom = true;
+    connection.onWritable();
+    assert.equal(answer.write(PIECE, 0, PIECE.length), true);
+  });
+});
+
+function connected(minRate = 0) {
+  const transport = new ScriptedTransport();
+  const deadlines = new Deadlines();
+  const exchanges: Exchange[] = [];
+  const events: string[] = [];
+  const options: DownstreamOptions = {
+    deadlines,
+    headParser: new RequestHeadParser(),
+    timeouts: {
+      requestHeadMs: 10_000,
+      requestBodyMs: 20_000,
+      responseWriteMs: 30_000,
+      tunnelIdleMs: 40_000,
+      keepAliveMs: 50_000,
+    },
+    limits: { maxBodyBytes: 1_000_000, minRate, maxRequests: 10 },
+    admission: new Admission(
+      { maxConnections: 10, maxConnectionsPerClient: 10 },
+      new ConnectionBudget(10),
+      undefined,
+    ),
+    handle: (exchange) => exchanges.push(exchange),
+    onRefused: ({ code }) => void events.push(code),
+  };
+  const connection = new Http1Connection(transport, options, () => {});
+  const receiver: BodyReceiver = {
+    onData: (bytes, from, end) => void events.push(bytes.latin1Slice(from, end)),
+    onIdle: () => {},
+    onEnd: () => void events.push('end'),
+    onError: ({ code }) => void events.push(code),
+  };
+  const says = (text: string) => {
+    const bytes = Buffer.from(text, 'latin1');
+    connection.onBytes(bytes, 0, bytes.length);
+  };
+  return { connection, transport, deadlines, exchanges, events, receiver, says };
+}
+
+function head(status = 200) {
+  return { status, reason: '', version: '1.1' as const, headers: new Headers() };
+}
