@@ -419,6 +419,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     this.#receiver = undefined;
+    // Whoever asked for a pause has all of the body, and will not ask for more.
+    this.#transport.resume();
     receiver?.onEnd(this.#decoder.trailers);
   }
 

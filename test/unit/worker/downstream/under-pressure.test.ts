@@ -30,6 +30,18 @@ describe('an answer that the client does not take', () => {
   });
 });
 
+describe('a connection whose request body the peer could not take at once', () => {
+  test('reads again once the body is complete: the next request is behind it', () => {
+    const { transport, exchanges, receiver, says } = connected();
+    says('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n');
+    const body = exchanges[0]!.requestBody!;
+    body.start({ ...receiver, onData: () => body.pause() });
+    says('body');
+
+    assert.equal(transport.isPaused, false);
+  });
+});
+
 function connected(minRate = 0) {
   const transport = new ScriptedTransport();
   const deadlines = new Deadlines();
