@@ -176,15 +176,18 @@ export class Http1Connection implements TransportOwner, Expiring {
         // It may still be taking the last answer; usually it is not.
         return this.#transport.unsentBytes === 0 ? this.#transport.destroy() : this.#close();
       case Reading.Body:
-        if (this.#tunnel) return this.#tunnelInputEnded();
-        return this.#bodyFailed(
-          'downstream/closed',
-          'the client closed in the middle of its request body',
-        );
+        return this.#bodyInputEnded();
       case Reading.Answering:
       case Reading.Closed:
         return; // a client may close its half and still wait for the answer
     }
+  }
+
+  /** A body that nobody reads yet is judged when somebody does: all of it may be here. */
+  #bodyInputEnded(): void {
+    if (this.#reading !== Reading.Body || this.#receiver === undefined) return;
+    if (this.#tunnel) return this.#tunnelInputEnded();
+    this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
   }
 
   #tunnelInputEnded(): void {
@@ -322,6 +325,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#consuming = false;
       this.#inputLeft = 0;
     }
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   #consumeAll(bytes: Buffer, start: number, end: number): void {
@@ -453,8 +457,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#consuming) return;
     if (this.#held === undefined) receiver.onIdle();
     else this.#readHeld();
-    // The client ended its half while the peer was still thinking about the upgrade.
-    if (this.#tunnel && this.#ended && this.#reading === Reading.Body) this.#tunnelInputEnded();
+    // The client ended its half while the peer was still being asked.
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   pauseBody(): void {
@@ -516,7 +520,10 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#discarded = 0;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
       this.#transport.resume();
-      return this.#readHeld();
+      this.#readHeld();
+      // The rest of the body will not come.
+      if (this.#ended && this.#reading === Reading.Discarding) this.#close();
+      return;
     }
     this.#nextRequest();
     this.#readHeld();

@@ -42,6 +42,42 @@ describe('a connection whose request body the peer could not take at once', () =
   });
 });
 
+describe('a client that ends its half behind its request', () => {
+  const POST = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n';
+
+  test('has sent all of the body, though nobody has read it yet', () => {
+    const { connection, transport, exchanges, events, receiver, says } = connected();
+    says(`${POST}body`);
+    connection.onEnd();
+    exchanges[0]!.requestBody!.start(receiver);
+
+    assert.deepEqual(events, ['body', 'end']);
+    exchanges[0]!.sendHead(head(204), 'none');
+    assert.match(transport.written, /^HTTP\/1\.1 204 [^]*\r\nConnection: close\r\n/);
+    assert.equal(transport.isEnded, true);
+  });
+
+  test('has not, and whoever reads it hears of that', () => {
+    const { connection, exchanges, events, receiver, says } = connected();
+    says(`${POST}bod`);
+    connection.onEnd();
+    exchanges[0]!.requestBody!.start(receiver);
+
+    assert.deepEqual(events, ['bod', 'downstream/closed']);
+  });
+
+  test('has not, and nobody wanted to read it: the answer goes out in peace', () => {
+    const { connection, transport, exchanges, says } = connected();
+    says(`${POST}bod`);
+    connection.onEnd();
+    exchanges[0]!.sendHead(head(204), 'none');
+
+    assert.match(transport.written, /^HTTP\/1\.1 204 /);
+    assert.equal(transport.isReset, false);
+    assert.equal(transport.isEnded, true);
+  });
+});
+
 function connected(minRate = 0) {
   const transport = new ScriptedTransport();
   const deadlines = new Deadlines();
