@@ -85,6 +85,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** These two as well are made when they are needed. */
   #bodyPace: Pace | undefined;
   #answerPace: Pace | undefined;
+  /** Body bytes of the last answer that was complete: the client may still be taking them. */
+  #sentBefore = 0;
   /** Of the last answer, when lingering for it began or went on. */
   #unsentBefore = Number.POSITIVE_INFINITY;
   /** Set while an answer is complete but not yet taken by the client. */
@@ -238,7 +240,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   onDeadline(): void {
-    if (this.#writeBlocked) return this.#writeTimedOut();
+    // The end of its last answer has rules of its own.
+    const isLingering = this.#reading === Reading.Lingering;
+    if (this.#writeBlocked && !isLingering) return this.#writeTimedOut();
     switch (this.#reading) {
       case Reading.Head:
         if (this.#held === undefined) return this.#close();
@@ -269,8 +273,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #writeTimedOut(): void {
     const { deadlines, timeouts, limits } = this.#options;
-    const bytesSent = this.#exchange?.bytesSent ?? 0;
-    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, bytesSent) === true;
+    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, this.#bytesSent) === true;
     const error = isTooSlow
       ? new ProxyError(
           'downstream/body-too-slow',
@@ -499,11 +502,16 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#writeBlocked = true;
     const { deadlines, timeouts, limits } = this.#options;
     this.#answerPace ??= new Pace(timeouts.responseWriteMs, limits.minRate);
-    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#exchange?.bytesSent ?? 0);
+    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#bytesSent);
+  }
+
+  get #bytesSent(): number {
+    return this.#exchange?.bytesSent ?? this.#sentBefore;
   }
 
   /** The answer is complete. */
   exchangeEnded(keepAlive: boolean): void {
+    this.#sentBefore = this.#bytesSent;
     this.#exchange = undefined;
     this.#receiver = undefined;
     // Until the client has taken this answer it gets no other: else one that pipelines

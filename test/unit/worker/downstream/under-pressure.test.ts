@@ -28,6 +28,40 @@ describe('an answer that the client does not take', () => {
     connection.onWritable();
     assert.equal(answer.write(PIECE, 0, PIECE.length), true);
   });
+
+  test('has as long for its last piece as for those before it', () => {
+    const { connection, transport, deadlines, exchanges, says } = connected(1_000);
+    says(GET);
+    const answer = exchanges[0]!.sendHead(head(), 'unknown');
+    const body = Buffer.alloc(100_000);
+    // Fast enough for 1000 bytes per second, but longer under way than the first seconds of grace.
+    transport.hasRoom = false;
+    answer.write(body, 0, body.length);
+    deadlines.now += 20_000;
+    connection.onWritable();
+    answer.end(undefined);
+    connection.onBlocked();
+
+    assert.ok(connection.deadlineAt > deadlines.now + 5_000);
+  });
+
+  test('is not cut short because it was the last one', () => {
+    const { connection, transport, exchanges, says } = connected();
+    says('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    const [exchange] = exchanges as [Exchange];
+    const toClient = exchange.sendHead(head(101), 'tunnel');
+    exchange.startTunnel().start({ onData() {}, onIdle() {}, onEnd() {}, onError() {} });
+    connection.onEnd();
+    transport.hasRoom = false;
+    toClient.write(PIECE, 0, PIECE.length);
+    toClient.end(undefined);
+    connection.onDeadline();
+
+    assert.equal(transport.isReset, false);
+    assert.ok(connection.deadlineAt < Number.POSITIVE_INFINITY);
+    connection.onDeadline();
+    assert.equal(transport.isReset, true, 'a client that takes nothing is cut at last');
+  });
 });
 
 describe('a connection whose request body the peer could not take at once', () => {
