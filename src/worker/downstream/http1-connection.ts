@@ -68,6 +68,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #receiver: BodyReceiver | undefined;
   /** Bytes that were read but cannot be used yet: part of a head, or what follows the current request. */
   #held: Buffer | undefined;
+  #bodyPaused = false;
   #discarded = 0;
   #draining = false;
   #consuming = false;
@@ -386,6 +387,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#reading = Reading.Body;
       this.#decoder.reset(parsed.framing);
+      this.#bodyPaused = false;
       this.#bodyPace?.reset();
       this.deadlineAt = this.#bodyDeadline();
     }
@@ -410,7 +412,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #bodyDeadline(): number {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
-    if (this.#receiver === undefined) return NEVER;
+    if (this.#receiver === undefined || this.#bodyPaused) return NEVER;
     const { deadlines, timeouts, limits } = this.#options;
     this.#bodyPace ??= new Pace(timeouts.requestBodyMs, limits.minRate);
     return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
@@ -466,12 +468,14 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   pauseBody(): void {
     // The client cannot send while we do not read, so its time stops.
-    this.deadlineAt = NEVER;
+    this.#bodyPaused = true;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     this.#bodyPace?.stop(this.#options.deadlines.now);
     this.#transport.pause();
   }
 
   resumeBody(): void {
+    this.#bodyPaused = false;
     if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
     this.#transport.resume();
   }

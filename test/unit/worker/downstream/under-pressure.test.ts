@@ -76,6 +76,34 @@ describe('a connection whose request body the peer could not take at once', () =
   });
 });
 
+test('the time of a client stands while the peer takes nothing of its body', () => {
+  const { connection, exchanges, receiver, says } = connected();
+  says('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n');
+  const body = exchanges[0]!.requestBody!;
+  body.start({ ...receiver, onData: () => body.pause() });
+  says('bo');
+
+  assert.equal(connection.deadlineAt, Number.POSITIVE_INFINITY);
+});
+
+test('and goes on standing when the client has taken a piece of its answer', () => {
+  const { connection, exchanges, receiver, says } = connected();
+  says('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n');
+  const body = exchanges[0]!.requestBody!;
+  body.start(receiver);
+  const answer = exchanges[0]!.sendHead(head(), 'unknown');
+  answer.write(PIECE, 0, PIECE.length);
+  answer.flush();
+  connection.onBlocked();
+  body.pause();
+  assert.ok(connection.deadlineAt < Number.POSITIVE_INFINITY, 'it still has to take the answer');
+
+  connection.onWritable();
+  assert.equal(connection.deadlineAt, Number.POSITIVE_INFINITY);
+  body.resume();
+  assert.ok(connection.deadlineAt < Number.POSITIVE_INFINITY);
+});
+
 describe('a client that ends its half behind its request', () => {
   const POST = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n';
 
