@@ -237,7 +237,8 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   }
 
   #closeIfEnded(): void {
-    if (this.#readEnded && this.#writeEnded) this.destroy();
+    const noMoreToWrite = this.#writeEnded || this.#failure !== undefined;
+    if (this.#readEnded && noMoreToWrite) this.destroy();
   }
 
   destroy(): void {
