@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import {
   tcpInternals,
   type ShutdownRequest,
@@ -24,6 +24,43 @@ test('a connection that can neither be written to nor read from is closed, after
   assert.deepEqual(events, ['end', 'closed: write EPIPE']);
 });
 
+describe('a connection that is ended while the other side does not read', () => {
+  function endedWhileBlocked() {
+    const all = connected();
+    all.handle.unfinished = [];
+    all.transport.writeText('the end of it');
+    all.transport.end();
+    return all;
+  }
+
+  test('says so when everything has left', () => {
+    const { handle, events } = endedWhileBlocked();
+    assert.deepEqual(events, ['blocked']);
+    assert.equal(handle.shutdowns.length, 0);
+
+    handle.unfinished![0]!.oncomplete!(0);
+    assert.deepEqual(events, ['blocked', 'writable']);
+    assert.equal(handle.shutdowns.length, 1);
+  });
+
+  test('says so once, though its owner ends it at that moment', async () => {
+    const { handle, transport, owner, events } = connected();
+    handle.unfinished = [];
+    transport.writeText('the end of it');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(events, ['blocked']);
+    owner.onWritable = () => transport.end();
+    handle.unfinished[0]!.oncomplete!(0);
+    assert.equal(handle.shutdowns.length, 1);
+  });
+
+  test('can still be reset, so that nobody takes what has left for all of it', () => {
+    const { handle, transport } = endedWhileBlocked();
+    transport.reset();
+    assert.equal(handle.isReset, true);
+  });
+});
+
 function connected() {
   const handle = new ScriptedHandle();
   const events: string[] = [];
@@ -39,7 +76,7 @@ function connected() {
     transport = made;
     return owner;
   });
-  return { handle, transport: transport!, events };
+  return { handle, transport: transport!, owner, events };
 }
 
 /** In place of the kernel. */
