@@ -68,6 +68,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #receiver: BodyReceiver | undefined;
   /** Bytes that were read but cannot be used yet: part of a head, or what follows the current request. */
   #held: Buffer | undefined;
+  #bodyPaused = false;
   #discarded = 0;
   #draining = false;
   #consuming = false;
@@ -85,6 +86,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** These two as well are made when they are needed. */
   #bodyPace: Pace | undefined;
   #answerPace: Pace | undefined;
+  /** Body bytes of the last answer that was complete: the client may still be taking them. */
+  #sentBefore = 0;
   /** Of the last answer, when lingering for it began or went on. */
   #unsentBefore = Number.POSITIVE_INFINITY;
   /** Set while an answer is complete but not yet taken by the client. */
@@ -112,6 +115,11 @@ export class Http1Connection implements TransportOwner, Expiring {
   get isIdle(): boolean {
     const isWaiting = this.#reading === Reading.Head && this.#held === undefined;
     return isWaiting && this.#transport.unsentBytes === 0;
+  }
+
+  /** The client has not taken yet what was written. */
+  get isWriteBlocked(): boolean {
+    return this.#writeBlocked;
   }
 
   get draining(): boolean {
@@ -171,15 +179,18 @@ export class Http1Connection implements TransportOwner, Expiring {
         // It may still be taking the last answer; usually it is not.
         return this.#transport.unsentBytes === 0 ? this.#transport.destroy() : this.#close();
       case Reading.Body:
-        if (this.#tunnel) return this.#tunnelInputEnded();
-        return this.#bodyFailed(
-          'downstream/closed',
-          'the client closed in the middle of its request body',
-        );
+        return this.#bodyInputEnded();
       case Reading.Answering:
       case Reading.Closed:
         return; // a client may close its half and still wait for the answer
     }
+  }
+
+  /** A body that nobody reads yet is judged when somebody does: all of it may be here. */
+  #bodyInputEnded(): void {
+    if (this.#reading !== Reading.Body || this.#receiver === undefined) return;
+    if (this.#tunnel) return this.#tunnelInputEnded();
+    this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
   }
 
   #tunnelInputEnded(): void {
@@ -230,7 +241,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   onDeadline(): void {
-    if (this.#writeBlocked) return this.#writeTimedOut();
+    // The end of its last answer has rules of its own.
+    const isLingering = this.#reading === Reading.Lingering;
+    if (this.#writeBlocked && !isLingering) return this.#writeTimedOut();
     switch (this.#reading) {
       case Reading.Head:
         if (this.#held === undefined) return this.#close();
@@ -261,8 +274,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #writeTimedOut(): void {
     const { deadlines, timeouts, limits } = this.#options;
-    const bytesSent = this.#exchange?.bytesSent ?? 0;
-    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, bytesSent) === true;
+    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, this.#bytesSent) === true;
     const error = isTooSlow
       ? new ProxyError(
           'downstream/body-too-slow',
@@ -317,6 +329,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#consuming = false;
       this.#inputLeft = 0;
     }
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   #consumeAll(bytes: Buffer, start: number, end: number): void {
@@ -374,6 +387,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#reading = Reading.Body;
       this.#decoder.reset(parsed.framing);
+      this.#bodyPaused = false;
       this.#bodyPace?.reset();
       this.deadlineAt = this.#bodyDeadline();
     }
@@ -398,7 +412,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #bodyDeadline(): number {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
-    if (this.#receiver === undefined) return NEVER;
+    if (this.#receiver === undefined || this.#bodyPaused) return NEVER;
     const { deadlines, timeouts, limits } = this.#options;
     this.#bodyPace ??= new Pace(timeouts.requestBodyMs, limits.minRate);
     return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
@@ -414,6 +428,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     this.#receiver = undefined;
+    // Whoever asked for a pause has all of the body, and will not ask for more.
+    this.#transport.resume();
     receiver?.onEnd(this.#decoder.trailers);
   }
 
@@ -446,18 +462,20 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#consuming) return;
     if (this.#held === undefined) receiver.onIdle();
     else this.#readHeld();
-    // The client ended its half while the peer was still thinking about the upgrade.
-    if (this.#tunnel && this.#ended && this.#reading === Reading.Body) this.#tunnelInputEnded();
+    // The client ended its half while the peer was still being asked.
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   pauseBody(): void {
     // The client cannot send while we do not read, so its time stops.
-    this.deadlineAt = NEVER;
+    this.#bodyPaused = true;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     this.#bodyPace?.stop(this.#options.deadlines.now);
     this.#transport.pause();
   }
 
   resumeBody(): void {
+    this.#bodyPaused = false;
     if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
     this.#transport.resume();
   }
@@ -488,11 +506,16 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#writeBlocked = true;
     const { deadlines, timeouts, limits } = this.#options;
     this.#answerPace ??= new Pace(timeouts.responseWriteMs, limits.minRate);
-    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#exchange?.bytesSent ?? 0);
+    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#bytesSent);
+  }
+
+  get #bytesSent(): number {
+    return this.#exchange?.bytesSent ?? this.#sentBefore;
   }
 
   /** The answer is complete. */
   exchangeEnded(keepAlive: boolean): void {
+    this.#sentBefore = this.#bytesSent;
     this.#exchange = undefined;
     this.#receiver = undefined;
     // Until the client has taken this answer it gets no other: else one that pipelines
@@ -509,7 +532,10 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#discarded = 0;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
       this.#transport.resume();
-      return this.#readHeld();
+      this.#readHeld();
+      // The rest of the body will not come.
+      if (this.#ended && this.#reading === Reading.Discarding) this.#close();
+      return;
     }
     this.#nextRequest();
     this.#readHeld();

@@ -221,7 +221,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     if (this.#unsent.length + length <= SMALL_WRITE) {
       this.#unsent += bytes.latin1Slice(from, end);
       if (this.#chunked) this.#unsent += '\r\n';
-      return true;
+      return !this.#writeBlocked;
     }
     const text = this.#unsent;
     this.#unsent = this.#chunked ? '\r\n' : '';
@@ -432,6 +432,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     const receiver = this.#receiver;
     this.#receiver = undefined;
     this.#state = State.Idle;
+    // Whoever asked for the pause has all of it, and will not ask for more.
+    if (this.#paused) this.resume();
     const { trailers } = this.#decoder;
     this.#settle(more);
     receiver?.onEnd(trailers);
