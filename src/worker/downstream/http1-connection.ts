@@ -73,6 +73,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #receiver: BodyReceiver | undefined;
   /** Bytes that were read but cannot be used yet: part of a head, or what follows the current request. */
   #held: Buffer | undefined;
+  #bodyPaused = false;
   #discarded = 0;
   #draining = false;
   #consuming = false;
@@ -87,11 +88,11 @@ export class Http1Connection implements TransportOwner, Expiring {
   #requests = 0;
   #tunnel = false;
   #halfClosed = false;
-  /** Somebody holds the current body back. */
-  #bodyIsPaused = false;
   /** These two as well are made when they are needed. */
   #bodyPace: Pace | undefined;
   #answerPace: Pace | undefined;
+  /** Body bytes of the last answer that was complete: the client may still be taking them. */
+  #sentBefore = 0;
   /** Of the last answer, when lingering for it began or went on. */
   #unsentBefore = Number.POSITIVE_INFINITY;
   /** Set while an answer is complete but not yet taken by the client. */
@@ -126,8 +127,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     return isWaiting && this.#transport.unsentBytes === 0;
   }
 
-  /** The kernel has not taken yet what was written. */
-  get writeIsBlocked(): boolean {
+  /** The client has not taken yet what was written. */
+  get isWriteBlocked(): boolean {
     return this.#writeBlocked;
   }
 
@@ -188,15 +189,18 @@ export class Http1Connection implements TransportOwner, Expiring {
         // It may still be taking the last answer; usually it is not.
         return this.#transport.unsentBytes === 0 ? this.#transport.destroy() : this.#close();
       case Reading.Body:
-        if (this.#tunnel) return this.#tunnelInputEnded();
-        return this.#bodyFailed(
-          'downstream/closed',
-          'the client closed in the middle of its request body',
-        );
+        return this.#bodyInputEnded();
       case Reading.Answering:
       case Reading.Closed:
         return; // a client may close its half and still wait for the answer
     }
+  }
+
+  /** A body that nobody reads yet is judged when somebody does: all of it may be here. */
+  #bodyInputEnded(): void {
+    if (this.#reading !== Reading.Body || this.#receiver === undefined) return;
+    if (this.#tunnel) return this.#tunnelInputEnded();
+    this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
   }
 
   #tunnelInputEnded(): void {
@@ -247,7 +251,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   onDeadline(): void {
-    if (this.#writeBlocked) return this.#writeTimedOut();
+    // The end of its last answer has rules of its own.
+    const isLingering = this.#reading === Reading.Lingering;
+    if (this.#writeBlocked && !isLingering) return this.#writeTimedOut();
     switch (this.#reading) {
       case Reading.Head:
         if (this.#held === undefined) return this.#close();
@@ -278,8 +284,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #writeTimedOut(): void {
     const { deadlines, limits } = this.#options;
-    const bytesSent = this.#exchange?.bytesSent ?? 0;
-    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, bytesSent) === true;
+    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, this.#bytesSent) === true;
     const error = isTooSlow
       ? new ProxyError(
           'downstream/body-too-slow',
@@ -334,6 +339,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#consuming = false;
       this.#inputLeft = 0;
     }
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   #consumeAll(bytes: Buffer, start: number, end: number): void {
@@ -392,6 +398,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#reading = Reading.Body;
       this.#decoder.reset(parsed.framing);
+      this.#bodyPaused = false;
       this.#bodyPace?.reset();
       this.deadlineAt = this.#bodyDeadline();
     }
@@ -426,7 +433,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #bodyDeadline(): number {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
-    if (this.#receiver === undefined) return NEVER;
+    if (this.#receiver === undefined || this.#bodyPaused) return NEVER;
     const { deadlines, limits } = this.#options;
     this.#bodyPace ??= new Pace(this.#timeouts.requestBodyMs, limits.minRate);
     return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
@@ -442,8 +449,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     this.#receiver = undefined;
-    // Held back for longer, the client could not be heard leaving, nor asking for more.
-    if (this.#bodyIsPaused) this.resumeBody();
+    // Whoever asked for a pause has all of the body, and will not ask for more.
+    this.#transport.resume();
     receiver?.onEnd(this.#decoder.trailers);
   }
 
@@ -476,21 +483,21 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#consuming) return;
     if (this.#held === undefined) receiver.onIdle();
     else this.#readHeld();
-    // The client ended its half while the peer was still thinking about the upgrade.
-    if (this.#tunnel && this.#ended && this.#reading === Reading.Body) this.#tunnelInputEnded();
+    // The client ended its half while the peer was still being asked.
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   pauseBody(): void {
     // The client cannot send while we do not read, so its time stops.
-    this.deadlineAt = NEVER;
+    this.#bodyPaused = true;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     this.#bodyPace?.stop(this.#options.deadlines.now);
-    this.#bodyIsPaused = true;
     this.#transport.pause();
   }
 
   resumeBody(): void {
+    this.#bodyPaused = false;
     if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
-    this.#bodyIsPaused = false;
     this.#transport.resume();
   }
 
@@ -520,7 +527,11 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#writeBlocked = true;
     const { deadlines, limits } = this.#options;
     this.#answerPace ??= new Pace(this.#timeouts.responseWriteMs, limits.minRate);
-    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#exchange?.bytesSent ?? 0);
+    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#bytesSent);
+  }
+
+  get #bytesSent(): number {
+    return this.#exchange?.bytesSent ?? this.#sentBefore;
   }
 
   /** For the current request only. */
@@ -531,6 +542,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** The answer is complete. */
   exchangeEnded(keepAlive: boolean): void {
+    this.#sentBefore = this.#bytesSent;
     this.#exchange = undefined;
     this.#receiver = undefined;
     // Until the client has taken this answer it gets no other: else one that pipelines
@@ -547,7 +559,10 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#discarded = 0;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
       this.#transport.resume();
-      return this.#readHeld();
+      this.#readHeld();
+      // The rest of the body will not come.
+      if (this.#ended && this.#reading === Reading.Discarding) this.#close();
+      return;
     }
     this.#nextRequest();
     this.#readHeld();

@@ -183,7 +183,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     if (this.#unsent.length + length <= SMALL_WRITE) {
       this.#unsent += bytes.latin1Slice(from, end);
       if (this.#chunked) this.#unsent += '\r\n';
-      return !this.#connection.writeIsBlocked;
+      return !this.#connection.isWriteBlocked;
     }
     return this.#writeLarge(bytes, from, end);
   }

@@ -198,9 +198,15 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
       this.#unfinished -= 1;
       if (this.#closing) return;
       if (status < 0) this.#writeFailed(status);
-      else if (this.#unfinished === 0 && this.#writeWaiting()) this.#owner.onWritable();
+      else if (this.#unfinished === 0 && this.#writeWaiting()) this.#wroteWaiting();
     };
     return false;
+  }
+
+  /** Nothing is left here. */
+  #wroteWaiting(): void {
+    if (this.#ending) this.#shutdown();
+    this.#owner.onWritable();
   }
 
   #canWrite(): boolean {
@@ -223,6 +229,12 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     if (this.#ending || this.#closing) return;
     if (!this.#writeWaiting()) this.#owner.onBlocked();
     this.#ending = true;
+    if (this.#unfinished === 0) this.#shutdown();
+  }
+
+  /** Only when everything has left: a handle that waits to be shut down can no longer be reset. */
+  #shutdown(): void {
+    if (this.#closing) return;
     const request = new internals.ShutdownWrap();
     request.oncomplete = () => this.#wroteAll();
     const status = this.#handle.shutdown(request);
@@ -237,7 +249,8 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   }
 
   #closeIfEnded(): void {
-    if (this.#readEnded && this.#writeEnded) this.destroy();
+    const noMoreToWrite = this.#writeEnded || this.#failure !== undefined;
+    if (this.#readEnded && noMoreToWrite) this.destroy();
   }
 
   destroy(): void {

@@ -432,6 +432,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     const receiver = this.#receiver;
     this.#receiver = undefined;
     this.#state = State.Idle;
+    // Whoever asked for the pause has all of it, and will not ask for more.
+    if (this.#paused) this.resume();
     const { trailers } = this.#decoder;
     this.#settle(more);
     receiver?.onEnd(trailers);
@@ -439,8 +441,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** Response complete: the connection is free once the request is, too. */
   #settle(more: boolean): void {
-    // Whoever held the body back has all of it; held back, the next response would not be heard.
-    if (this.#paused) this.resume();
     this.deadlineAt = NEVER;
     const behind = this.#pipeline.length;
     // What follows a complete response could be taken for the answer to the next request.
