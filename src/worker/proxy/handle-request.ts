@@ -217,8 +217,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   }
 
   #dropReserved(): void {
-    if (this.#reservedAlone) this.#reserved?.close();
+    const reserved = this.#reserved;
     this.#reserved = undefined;
+    if (reserved !== undefined && this.#reservedAlone) this.#service.connector.giveBack(reserved);
   }
 
   /** The peer's copy of the request. */

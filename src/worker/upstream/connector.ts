@@ -66,6 +66,12 @@ export class Connector {
     });
   }
 
+  /** One of the two above that nothing was sent on. */
+  giveBack(connection: UpstreamConnection): void {
+    if (connection.isIdle) this.#events.onReusable(connection);
+    else connection.close();
+  }
+
   close(): void {
     this.#closed = true;
     this.#pool.close();

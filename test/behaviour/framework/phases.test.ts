@@ -211,6 +211,16 @@ test('the phases of a program', async (t) => {
     );
   }
 
+  await t.test('that throw before anything was sent leave the connection to others', async () => {
+    assert.equal((await sluice.get('/plain')).status, 200);
+    const before = peer.connectionCount;
+    for (let n = 0; n < 3; n++) {
+      assert.equal((await sluice.get('/throw/upstreamRequestFilter')).status, 500);
+    }
+    assert.equal((await sluice.get('/plain')).status, 200);
+    assert.equal(peer.connectionCount, before);
+  });
+
   await t.test('cut a response whose body they break', async () => {
     for (const phase of ['upstreamResponseBodyFilter', 'responseBodyFilter']) {
       for (const how of ['throw', 'hang']) {
