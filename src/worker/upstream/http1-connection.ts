@@ -284,7 +284,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   pause(): void {
     this.#paused = true;
-    this.deadlineAt = NEVER;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     this.#transport.pause();
   }
 
@@ -314,10 +314,12 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #armRead(): void {
-    if (this.#writeBlocked || this.#paused) return;
+    // Then another deadline counts: to take what was written, or to end.
+    const isOver = this.#state === State.Idle && this.#requestComplete;
+    if (this.#writeBlocked || isOver) return;
     // While the request is still being sent, it is the client that the peer waits for.
-    if (!this.#requestComplete) this.deadlineAt = NEVER;
-    else this.deadlineAt = this.#deadlines.now + this.peer.readTimeoutMs;
+    const isAwaited = this.#requestComplete && !this.#paused;
+    this.deadlineAt = isAwaited ? this.#deadlines.now + this.peer.readTimeoutMs : NEVER;
   }
 
   #consume(bytes: Buffer, from: number, end: number): void {
@@ -441,7 +443,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** Response complete: the connection is free once the request is, too. */
   #settle(more: boolean): void {
-    this.deadlineAt = NEVER;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     const behind = this.#pipeline.length;
     // What follows a complete response could be taken for the answer to the next request.
     if (more && behind === 0) this.#keepAlive = false;

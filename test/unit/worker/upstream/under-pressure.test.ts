@@ -45,6 +45,53 @@ describe('a request body that the peer does not take', () => {
   });
 });
 
+describe('the deadline of a peer that is sent a body while it answers', () => {
+  function answering() {
+    const all = connected();
+    const { connection, transport, heard, says } = all;
+    connection.send(request(), UPLOAD, heard.requester, false);
+    transport.hasRoom = false;
+    connection.write(PIECE, 0, PIECE.length);
+    connection.flush();
+    says('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf');
+    return all;
+  }
+
+  test('to take the body stays while the answer waits for the client', () => {
+    const { connection } = answering();
+    connection.pause();
+    assert.notEqual(connection.deadlineAt, NEVER);
+    connection.resume();
+    assert.notEqual(connection.deadlineAt, NEVER);
+  });
+
+  test('is over when it has taken it, if the answer waits for the client', () => {
+    const { connection, transport } = answering();
+    connection.pause();
+    connection.write(PIECE, 0, PIECE.length);
+    connection.flush();
+    transport.hasRoom = true;
+    connection.onWritable();
+    connection.end(undefined);
+    assert.equal(connection.deadlineAt, NEVER);
+    connection.resume();
+    assert.notEqual(connection.deadlineAt, NEVER);
+  });
+});
+
+test('a peer that answers one request and does not read the next one has a deadline', () => {
+  const { connection, transport, heard, says } = connected();
+  connection.send(request(), undefined, heard.requester, true);
+  says('HTTP/1.1 204 No Content\r\n\r\n');
+  connection.send(request(), undefined, heard.requester, true);
+  transport.hasRoom = false;
+  connection.send(request(), undefined, heard.requester, true);
+  says('HTTP/1.1 204 No Content\r\n\r\n');
+
+  assert.deepEqual(heard.events, ['reusable', '204', '204']);
+  assert.notEqual(connection.deadlineAt, NEVER);
+});
+
 function connected() {
   const transport = new ScriptedTransport();
   const events: string[] = [];
