@@ -254,7 +254,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** The client has said all it will; the peer may go on. */
   #halfClose(): void {
     this.#transport.end();
-    if (this.#state === State.Idle) this.#awaitTaken();
+    if (this.#state !== State.Idle) return;
+    this.#receiver = undefined;
+    this.#awaitTaken();
   }
 
   /** Both sides of a tunnel have said all they will; the peer may still be taking the end of it. */
@@ -318,7 +320,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     const isOver = this.#state === State.Idle && this.#requestComplete;
     if (this.#writeBlocked || isOver) return;
     // While the request is still being sent, it is the client that the peer waits for.
-    const isAwaited = this.#requestComplete && !this.#paused;
+    // Silence means nothing in a tunnel; its other end watches over it.
+    const isAwaited = this.#requestComplete && !this.#paused && !this.#tunnel;
     this.deadlineAt = isAwaited ? this.#deadlines.now + this.peer.readTimeoutMs : NEVER;
   }
 
@@ -416,8 +419,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#decoder.reset({ kind: 'until-close' });
     this.#state = State.Body;
     this.length = undefined;
-    // Silence means nothing in a tunnel; its other end watches over it.
-    this.deadlineAt = NEVER;
+    this.#armRead();
     requester?.onUpgraded(head, this);
   }
 
@@ -432,7 +434,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** @param more bytes follow that nobody asked for */
   #bodyComplete(more: boolean): void {
     const receiver = this.#receiver;
-    this.#receiver = undefined;
+    // While the other half of a tunnel goes on, somebody must hear of it if it breaks.
+    const isHalf = this.#tunnel && !this.#requestComplete;
+    if (!isHalf) this.#receiver = undefined;
     this.#state = State.Idle;
     // Whoever asked for the pause has all of it, and will not ask for more.
     if (this.#paused) this.resume();

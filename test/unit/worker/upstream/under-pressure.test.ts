@@ -92,6 +92,43 @@ test('a peer that answers one request and does not read the next one has a deadl
   assert.notEqual(connection.deadlineAt, NEVER);
 });
 
+describe('a tunnel', () => {
+  const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n';
+
+  function tunnel() {
+    const all = connected();
+    const asked = request(['Connection', 'Upgrade', 'Upgrade', 'x']);
+    all.connection.send(asked, undefined, all.heard.requester, false);
+    all.says(SWITCHED);
+    return all;
+  }
+
+  test('that breaks after the peer has ended its half says so', () => {
+    const { connection, heard } = tunnel();
+    connection.onEnd();
+    connection.write(PIECE, 0, PIECE.length);
+    connection.onClosed(new Error('reset'));
+
+    assert.deepEqual(heard.events, ['end', 'gone', 'upstream/closed']);
+  });
+
+  test('that closes after both have ended is in order', () => {
+    const { connection, heard } = tunnel();
+    connection.onEnd();
+    connection.end(undefined);
+    connection.onClosed(undefined);
+
+    assert.deepEqual(heard.events, ['end', 'gone']);
+  });
+
+  test('may be silent, though the client has ended its half', () => {
+    const { connection, says } = tunnel();
+    connection.end(undefined);
+    says('more');
+    assert.equal(connection.deadlineAt, NEVER);
+  });
+});
+
 function connected() {
   const transport = new ScriptedTransport();
   const events: string[] = [];
@@ -109,8 +146,8 @@ function connected() {
   return { connection, transport, heard, says };
 }
 
-function request() {
-  const headers = new Headers();
+function request(fields: string[] = []) {
+  const headers = new Headers([...fields]);
   return { method: 'GET', target: '/', version: '1.1' as const, authority: 'a', headers };
 }
 
