@@ -83,7 +83,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #interimHeads = 0;
   #gotBytes = false;
   /** Of the transport, when the request was written. */
-  #handOversBefore = Number.NaN;
+  #handOversBefore = 0;
   #consuming = false;
   /** The protocols that the request asked for. */
   #askedUpgrade: string | undefined;
@@ -158,13 +158,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   ): void {
     this.useCount += 1;
     if (this.#state !== State.Idle) {
-      this.#pipeline.push({ requester, method: head.method });
+      const { handOvers } = this.#transport;
+      this.#pipeline.push({ requester, method: head.method, handOvers });
       if (!head.headers.lacks(FRAMING_FIELDS)) agreeFraming(head.headers, 0);
       this.#unsent += requestHeadText(head, '');
       return this.flush();
     }
-    this.#awaitAnswer(requester, head.method);
-    this.#handOversBefore = this.#transport.handOvers;
+    this.#awaitAnswer(requester, head.method, this.#transport.handOvers);
     this.#askedUpgrade = head.headers.lacks(UPGRADE) ? undefined : head.headers.get('upgrade');
     this.#isShareable = isShareable;
     this.#keepAlive = true;
@@ -178,13 +178,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     if (body === undefined) this.flush();
   }
 
-  #awaitAnswer(requester: ResponseReceiver, method: string): void {
+  #awaitAnswer(requester: ResponseReceiver, method: string, handOvers: number): void {
     this.#requester = requester;
     this.#method = method;
+    this.#handOversBefore = handOvers;
     this.#state = State.AwaitingHead;
     this.#gotBytes = false;
     this.#interimHeads = 0;
-    this.#handOversBefore = Number.NaN;
   }
 
   /** That request does not want its response any more, or the rest of it. Others are not harmed. */
@@ -304,10 +304,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   // ── what arrives ──────────────────────────────────────────────────────────
 
   onBytes(bytes: Buffer, from: number, end: number): void {
-    // They were on their way before the request was: somebody's, but not its answer.
-    if (this.#transport.handOvers === this.#handOversBefore) {
-      return this.#fail('upstream/unasked-bytes', 'sent bytes before it was asked anything');
-    }
     if (this.#state === State.AwaitingHead || this.#state === State.Body) this.#armRead();
     if (this.#held === undefined) return this.#consume(bytes, from, end);
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
@@ -343,6 +339,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     while (from < end) {
       switch (this.#state) {
         case State.AwaitingHead: {
+          // They were on their way before the request was: somebody's, but not its answer.
+          if (this.#transport.handOvers === this.#handOversBefore) {
+            return this.#fail('upstream/unasked-bytes', 'sent bytes before it was asked anything');
+          }
           this.#gotBytes = true;
           const next = PARSER.parse(bytes, from, end, this.#method);
           if (next < 0) {
@@ -459,8 +459,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     }
     this.#isPersistent = true;
     if (behind > 0) {
-      const { requester, method } = this.#pipeline.next()!;
-      this.#awaitAnswer(requester, method);
+      const { requester, method, handOvers } = this.#pipeline.next()!;
+      this.#awaitAnswer(requester, method, handOvers);
       this.#armRead();
     } else if (this.#requestComplete) this.#events.onReusable(this);
   }

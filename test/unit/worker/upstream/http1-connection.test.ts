@@ -66,6 +66,20 @@ describe('bytes that a peer sends on a pooled connection', () => {
     assert.equal(transport.isDestroyed, true);
   });
 
+  test('while the request behind another is still waiting to leave are not its answer', () => {
+    const { connection, transport, failures, answers } = pooled();
+    const send = () =>
+      connection.send({ ...GET, headers: new Headers() }, undefined, answers, true);
+    send();
+    transport.handOvers += 1;
+    send();
+    const two = Buffer.concat([ANSWER, ANSWER]);
+    connection.onBytes(two, 0, two.length);
+
+    assert.deepEqual(failures, ['200', 'upstream/unasked-bytes']);
+    assert.equal(transport.isDestroyed, true);
+  });
+
   test('after it has left are', () => {
     const { connection, transport, failures, answers } = pooled();
     connection.send({ ...GET, headers: new Headers() }, undefined, answers, false);
