@@ -494,7 +494,11 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   onDeadline(): void {
     const { peer } = this;
-    if (this.#state === State.Idle && this.#requestComplete) return this.#transport.destroy();
+    if (this.#state === State.Idle && this.#requestComplete) {
+      // Now, since the transport tells of its end only after other events of this turn.
+      this.#events.onGone(this);
+      return this.#transport.destroy();
+    }
     if (this.#writeBlocked) {
       this.#fail('upstream/write-timeout', `took nothing for ${peer.writeTimeoutMs} ms`);
     } else {

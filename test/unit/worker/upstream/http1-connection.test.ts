@@ -93,9 +93,12 @@ describe('bytes that a peer sends on a pooled connection', () => {
 
 function pooled() {
   const transport = new StillTransport();
-  const events = { onReusable() {}, onGone() {} };
+  const events: string[] = [];
   const peer = new HttpPeer('127.0.0.1:1');
-  const connection = new UpstreamConnection(peer, transport, new Deadlines(), events);
+  const connection = new UpstreamConnection(peer, transport, new Deadlines(), {
+    onReusable() {},
+    onGone: () => events.push('gone'),
+  });
   const failures: string[] = [];
   const answers: ResponseReceiver = {
     onInterim: () => assert.fail(),
@@ -103,8 +106,16 @@ function pooled() {
     onUpgraded: () => assert.fail(),
     onFailed: ({ code }) => failures.push(code),
   };
-  return { connection, transport, failures, answers };
+  return { connection, transport, failures, answers, events };
 }
+
+test('a pooled connection whose time is over is not found again before it is closed', () => {
+  const { connection, transport, events } = pooled();
+  connection.rest();
+  connection.onDeadline();
+  assert.equal(transport.isDestroyed, true);
+  assert.deepEqual(events, ['gone']);
+});
 
 /** What is written to it leaves when the test says so. */
 class StillTransport implements Transport {
