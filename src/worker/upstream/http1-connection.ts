@@ -72,6 +72,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   readonly #events: ConnectionEvents;
   readonly #decoder: BodyDecoder;
   #state: State = State.Idle;
+  /** Whose request is being answered, or still being sent. */
+  #holder: ResponseReceiver | undefined;
+  /** The same, until it has the final head. */
   #requester: ResponseReceiver | undefined;
   #receiver: BodyReceiver | undefined;
   #held: Buffer | undefined;
@@ -179,6 +182,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #awaitAnswer(requester: ResponseReceiver, method: string, handOvers: number): void {
+    this.#holder = requester;
     this.#requester = requester;
     this.#method = method;
     this.#handOversBefore = handOvers;
@@ -190,6 +194,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** That request does not want its response any more, or the rest of it. Others are not harmed. */
   release(requester: ResponseReceiver): void {
     if (this.#pipeline.abandon(requester)) return;
+    // It had all of its response, and somebody else may be waiting for one by now.
+    if (requester !== this.#holder) return;
     if (this.#pipeline.length === 0) return this.close();
     const nobody = new Discarding();
     if (this.#state === State.AwaitingHead) this.#requester = nobody;
@@ -462,7 +468,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
       const { requester, method, handOvers } = this.#pipeline.next()!;
       this.#awaitAnswer(requester, method, handOvers);
       this.#armRead();
-    } else if (this.#requestComplete) this.#events.onReusable(this);
+    } else if (this.#requestComplete) {
+      this.#holder = undefined;
+      this.#events.onReusable(this);
+    }
   }
 
   onData(bytes: Buffer, from: number, end: number): void {

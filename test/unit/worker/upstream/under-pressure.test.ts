@@ -92,6 +92,22 @@ test('a peer that answers one request and does not read the next one has a deadl
   assert.notEqual(connection.deadlineAt, NEVER);
 });
 
+test('a request that fails late does not end a connection that it has left', () => {
+  const { connection, transport, heard, says } = connected();
+  connection.send(request(), UPLOAD, heard.requester, false);
+  connection.flush();
+  says('HTTP/1.1 204 No Content\r\n\r\n');
+  connection.end(undefined);
+  assert.deepEqual(heard.events, ['204', 'reusable']);
+
+  const somebodyElse = { ...heard.requester };
+  connection.send(request(), undefined, somebodyElse, false);
+  connection.release(heard.requester);
+  assert.equal(transport.isDestroyed, false);
+  connection.release(somebodyElse);
+  assert.equal(transport.isDestroyed, true);
+});
+
 describe('a tunnel', () => {
   const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n';
 
