@@ -38,6 +38,7 @@ import {
   type RetryOutcome,
 } from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
+import { mayRepeat } from './retry-policy.ts';
 import { asProxyError, type PeerConnection, type Session } from './session.ts';
 import { StreamedBody } from './streamed-body.ts';
 import { Transfer, type TransferOwner } from './transfer.ts';
@@ -338,20 +339,13 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   #tryAgain(error: ProxyError, outcome: RetryOutcome): void {
     this.#phase = undefined;
-    const verdict = this.#verdictOn(error);
+    const verdict = mayRepeat(error, this.#session.isIdempotent);
     const mayBegin = outcome !== 'give-up' && this.#canRepeat();
     if (mayBegin && verdict === 'yes') return this.#again({ err: error }, 0);
     if (mayBegin && verdict === 'if-asked' && outcome === 'retry' && this.#takeBudget()) {
       return this.#again({ err: error }, this.#service.retry.pauseMs(this.#session.attempts));
     }
     throw error;
-  }
-
-  /** A POST that a peer may have seen is never sent twice, whoever asks for it. */
-  #verdictOn({ facts: { retry } }: ProxyError): 'yes' | 'if-asked' | 'no' {
-    if (retry === 'safe') return 'yes';
-    if (!this.#session.isIdempotent) return 'no';
-    return retry === 'if-idempotent' ? 'yes' : 'if-asked';
   }
 
   /** There is an attempt left, and the body can be sent once more. */
