@@ -196,11 +196,17 @@ export class Http1Connection implements TransportOwner, Expiring {
     }
   }
 
-  /** A body that nobody reads yet is judged when somebody does: all of it may be here. */
   #bodyInputEnded(): void {
-    if (this.#reading !== Reading.Body || this.#receiver === undefined) return;
+    if (this.#reading !== Reading.Body || this.#mayHaveAllOfIt()) return;
     if (this.#tunnel) return this.#tunnelInputEnded();
     this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
+  }
+
+  /** A body that nobody reads yet can all be here; one in chunks shows it only to its reader. */
+  #mayHaveAllOfIt(): boolean {
+    if (this.#receiver !== undefined) return false;
+    const { length = 0, bytesReceived = 0 } = this.#exchange ?? {};
+    return (this.#held?.length ?? 0) + this.#inputLeft >= length - bytesReceived;
   }
 
   #tunnelInputEnded(): void {
