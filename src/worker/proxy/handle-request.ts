@@ -78,6 +78,8 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   /** Changes with each thing that is waited for: what comes later than it should finds another number. */
   #wait = 0;
   #failure: ProxyError | undefined;
+  /** The latest attempt ended on a pooled connection that the peer had closed. */
+  #metClosed = false;
   #ended = false;
 
   constructor(exchange: Exchange, service: ProxyService) {
@@ -160,7 +162,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #connect(peer: HttpPeer): void {
     this.#phase = undefined;
     this.#session.peer = peer;
-    const open = this.#service.connector.reuse(peer, this.#isShareable());
+    // Where one pooled connection was closed, the others may be, too.
+    const mayReuse = !this.#metClosed;
+    const open = mayReuse ? this.#service.connector.reuse(peer, this.#isShareable()) : undefined;
     if (open === undefined) return this.#dial(peer, (made) => this.#connected(made, NEW));
     this.#connected(open, POOLED);
   }
@@ -315,6 +319,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   /** From the connection: the peer failed before its response began. */
   onFailed(error: ProxyError): void {
+    this.#metClosed = error.code === 'upstream/idle-connection-closed';
     this.#guarded(() => {
       this.#leaveAttempt();
       this.#giveBudget();
