@@ -77,6 +77,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   #discarded = 0;
   #draining = false;
   #consuming = false;
+  /** What is being dealt with was held before, and is in a buffer of its own. */
+  #wasHeld = false;
   /** The client will send no more than has been read. */
   #ended = false;
   /** What the client sent last could not be read to its end, so nothing after it has a meaning. */
@@ -169,8 +171,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#held = all;
       return;
     }
-    this.#held = undefined;
-    this.#consume(all, 0, all.length);
+    this.#consumeHeld(all);
   }
 
   /** What is there of a head may be too much now, and was not before. */
@@ -196,11 +197,17 @@ export class Http1Connection implements TransportOwner, Expiring {
     }
   }
 
-  /** A body that nobody reads yet is judged when somebody does: all of it may be here. */
   #bodyInputEnded(): void {
-    if (this.#reading !== Reading.Body || this.#receiver === undefined) return;
+    if (this.#reading !== Reading.Body || this.#mayHaveAllOfIt()) return;
     if (this.#tunnel) return this.#tunnelInputEnded();
     this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
+  }
+
+  /** A body that nobody reads yet can all be here; one in chunks shows it only to its reader. */
+  #mayHaveAllOfIt(): boolean {
+    if (this.#receiver !== undefined) return false;
+    const { length = 0, bytesReceived = 0 } = this.#exchange ?? {};
+    return (this.#held?.length ?? 0) + this.#inputLeft >= length - bytesReceived;
   }
 
   #tunnelInputEnded(): void {
@@ -326,6 +333,12 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   // ── reading requests ──────────────────────────────────────────────────────
 
+  #consumeHeld(held: Buffer): void {
+    this.#held = undefined;
+    this.#wasHeld = true;
+    this.#consume(held, 0, held.length);
+  }
+
   #consume(bytes: Buffer, from: number, end: number): void {
     this.#consuming = true;
     try {
@@ -337,6 +350,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       else throw thrown;
     } finally {
       this.#consuming = false;
+      this.#wasHeld = false;
       this.#inputLeft = 0;
     }
     if (this.#ended) this.#bodyInputEnded();
@@ -378,13 +392,26 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#headStarted = true;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestHeadMs;
     }
-    this.#held = Buffer.from(bytes.subarray(from, end));
+    this.#held = this.#keep(bytes, from, end);
   }
 
   /** Keeps the bytes for later. While there are few, reading goes on: it would show that the client leaves. */
   #hold(bytes: Buffer, from: number, end: number): void {
-    this.#held = Buffer.from(bytes.subarray(from, end));
+    this.#held = this.#keep(bytes, from, end);
     if (this.#held.length > MAX_HELD_BYTES) this.#transport.pause();
+  }
+
+  /**
+   * What was held before is ours, and most of it is kept as it is: copied anew for each
+   * of many pipelined requests, it would cost more than everything else that is done for them.
+   */
+  #keep(bytes: Buffer, from: number, end: number): Buffer {
+    const isMost = (end - from) * 2 > bytes.buffer.byteLength;
+    if (this.#wasHeld && isMost) return bytes.subarray(from, end);
+    // Not from the runtime's pool, of which a small piece would hold on to all.
+    const copy = Buffer.allocUnsafeSlow(end - from);
+    bytes.copy(copy, 0, from, end);
+    return copy;
   }
 
   #begin(): void {
@@ -577,12 +604,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** Goes on with bytes that had to wait, unless the loop that held them is still running. */
   #readHeld(): void {
     if (this.#consuming) return;
-    const held = this.#held;
-    this.#held = undefined;
-    if (held !== undefined) {
-      this.#transport.resume();
-      this.#consume(held, 0, held.length);
-    }
+    if (this.#held === undefined) return;
+    this.#transport.resume();
+    this.#consumeHeld(this.#held);
   }
 
   // ── tunnels ───────────────────────────────────────────────────────────────

@@ -38,6 +38,7 @@ import {
   type RetryOutcome,
 } from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
+import { mayRepeat } from './retry-policy.ts';
 import { asProxyError, type PeerConnection, type Session } from './session.ts';
 import { StreamedBody } from './streamed-body.ts';
 import { Transfer, type TransferOwner } from './transfer.ts';
@@ -77,6 +78,8 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   /** Changes with each thing that is waited for: what comes later than it should finds another number. */
   #wait = 0;
   #failure: ProxyError | undefined;
+  /** The latest attempt ended on a pooled connection that the peer had closed. */
+  #metClosed = false;
   #ended = false;
 
   constructor(exchange: Exchange, service: ProxyService) {
@@ -159,7 +162,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #connect(peer: HttpPeer): void {
     this.#phase = undefined;
     this.#session.peer = peer;
-    const open = this.#service.connector.reuse(peer, this.#isShareable());
+    // Where one pooled connection was closed, the others may be, too.
+    const mayReuse = !this.#metClosed;
+    const open = mayReuse ? this.#service.connector.reuse(peer, this.#isShareable()) : undefined;
     if (open === undefined) return this.#dial(peer, (made) => this.#connected(made, NEW));
     this.#connected(open, POOLED);
   }
@@ -314,6 +319,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   /** From the connection: the peer failed before its response began. */
   onFailed(error: ProxyError): void {
+    this.#metClosed = error.code === 'upstream/idle-connection-closed';
     this.#guarded(() => {
       this.#leaveAttempt();
       this.#giveBudget();
@@ -338,20 +344,13 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   #tryAgain(error: ProxyError, outcome: RetryOutcome): void {
     this.#phase = undefined;
-    const verdict = this.#verdictOn(error);
+    const verdict = mayRepeat(error, this.#session.isIdempotent);
     const mayBegin = outcome !== 'give-up' && this.#canRepeat();
     if (mayBegin && verdict === 'yes') return this.#again({ err: error }, 0);
     if (mayBegin && verdict === 'if-asked' && outcome === 'retry' && this.#takeBudget()) {
       return this.#again({ err: error }, this.#service.retry.pauseMs(this.#session.attempts));
     }
     throw error;
-  }
-
-  /** A POST that a peer may have seen is never sent twice, whoever asks for it. */
-  #verdictOn({ facts: { retry } }: ProxyError): 'yes' | 'if-asked' | 'no' {
-    if (retry === 'safe') return 'yes';
-    if (!this.#session.isIdempotent) return 'no';
-    return retry === 'if-idempotent' ? 'yes' : 'if-asked';
   }
 
   /** There is an attempt left, and the body can be sent once more. */

@@ -8,6 +8,8 @@
  * Retries after a failed connection, or a pooled one that was closed, cost no
  * peer any work; only the number of attempts bounds them.
  */
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
+
 export interface RetryOptions {
   /** Responses with these statuses are thrown away and the request is sent again. Default: none. */
   readonly statuses?: readonly number[];
@@ -19,6 +21,21 @@ export interface RetryOptions {
   readonly backOffMs?: number;
   /** The longest pause of all. Default 250 ms. */
   readonly maxBackOffMs?: number;
+}
+
+/** Whether a request may be sent again after a failure. What a peer may have seen is never sent twice if it is a POST. */
+export function mayRepeat(
+  { facts: { retry } }: ProxyError,
+  isIdempotent: boolean,
+): 'yes' | 'if-asked' | 'no' {
+  switch (retry) {
+    case 'safe':
+      return 'yes';
+    case 'if-idempotent':
+      return isIdempotent ? 'yes' : 'no';
+    case 'never':
+      return isIdempotent ? 'if-asked' : 'no';
+  }
 }
 
 export class RetryPolicy {

@@ -503,11 +503,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   onDeadline(): void {
     const { peer } = this;
-    if (this.#state === State.Idle && this.#requestComplete) {
-      // Now, since the transport tells of its end only after other events of this turn.
-      this.#events.onGone(this);
-      return this.#transport.destroy();
-    }
+    if (this.#state === State.Idle && this.#requestComplete) return this.#leave();
     if (this.#writeBlocked) {
       this.#fail('upstream/write-timeout', `took nothing for ${peer.writeTimeoutMs} ms`);
     } else {
@@ -531,8 +527,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** The one way out for everything that goes wrong; whoever waits hears of it. */
   #fail(code: ErrorCode, detail: string, cause?: unknown): void {
     if (this.#state === State.Closed) return;
-    this.#state = State.Closed;
-    this.#deadlines.remove(this);
     const error = new ProxyError(code, `${this.peer.address} ${detail}`, { cause });
     this.#failure = error;
     const requester = this.#requester;
@@ -540,11 +534,18 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#requester = undefined;
     this.#receiver = undefined;
     this.onDrain = undefined;
-    this.#transport.destroy();
-    this.#events.onGone(this);
+    this.#leave();
     requester?.onFailed(error);
     receiver?.onError(error);
     this.#failPipeline();
+  }
+
+  /** At once: the transport tells of its end only after other events of this turn. */
+  #leave(): void {
+    this.#state = State.Closed;
+    this.#deadlines.remove(this);
+    this.#transport.destroy();
+    this.#events.onGone(this);
   }
 }
 

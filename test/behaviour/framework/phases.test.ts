@@ -108,6 +108,13 @@ const failing = [
   { phase: 'errorWhileProxy', under: '/broken' },
 ];
 
+const WAITED_FOR = [
+  'requestFilter',
+  'upstreamRequestFilter',
+  'requestBodyFilter',
+  'responseFilter',
+];
+
 const unread = [
   {
     name: 'a request that breaks the protocol',
@@ -236,6 +243,20 @@ test('the phases of a program', async (t) => {
     assert.equal((await sluice.get('/throw/requestBodyFilter', init)).status, 500);
     assert.equal((await sluice.get('/hang/requestBodyFilter', init)).status, 504);
   });
+
+  for (const phase of WAITED_FOR) {
+    await t.test(`may be waited for by a client that leaves: ${phase}`, async () => {
+      const target = `/left/hang/${phase}`;
+      const client = await rawClient(t, sluice.port);
+      client.send(`POST ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello`);
+      // The answer to a later request tells that this one has been read.
+      await sluice.get('/own');
+      client.socket.resetAndDestroy();
+      const line = await ended(target);
+      assert.equal(line['status'], 0);
+      assert.ok(!(line['trail'] as string[]).includes('failToProxy'), 'nobody was there to answer');
+    });
+  }
 
   for (const how of ['throw', 'hang']) {
     await t.test(

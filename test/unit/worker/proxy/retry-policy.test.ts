@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { RetryPolicy } from '../../../../src/worker/proxy/retry-policy.ts';
+import { ProxyError } from '../../../../src/shared/errors/proxy-error.ts';
+import { mayRepeat, RetryPolicy } from '../../../../src/worker/proxy/retry-policy.ts';
 
 /** How many may run at the same time. */
 function allowed(policy: RetryPolicy, runningRequests: number): number {
@@ -32,6 +33,22 @@ describe('the retry budget', () => {
     policy.give();
     assert.equal(policy.take(1), true);
   });
+});
+
+describe('a request that failed', () => {
+  const cases = [
+    { code: 'upstream/connect-refused', idempotent: 'yes', other: 'yes' },
+    { code: 'upstream/idle-connection-closed', idempotent: 'yes', other: 'no' },
+    { code: 'upstream/closed', idempotent: 'if-asked', other: 'no' },
+    { code: 'upstream/read-timeout', idempotent: 'if-asked', other: 'no' },
+  ] as const;
+  for (const { code, idempotent, other } of cases) {
+    test(`with ${code} may be sent again: ${idempotent}, and if it is a POST: ${other}`, () => {
+      const error = new ProxyError(code, 'made for the test');
+      assert.equal(mayRepeat(error, true), idempotent);
+      assert.equal(mayRepeat(error, false), other);
+    });
+  }
 });
 
 describe('the pause before a retry', () => {

@@ -115,6 +115,7 @@ test('a pooled connection whose time is over is not found again before it is clo
   connection.onDeadline();
   assert.equal(transport.isDestroyed, true);
   assert.deepEqual(events, ['gone']);
+  assert.equal(connection.isIdle, false, 'whoever has taken it meanwhile takes another one');
 });
 
 /** What is written to it leaves when the test says so. */
