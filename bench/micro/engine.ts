@@ -73,6 +73,7 @@ const RESPONSE = [
 class SilentTransport implements Transport {
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort = 40_000;
+  readonly tls = undefined;
   last = '';
   written = 0;
 
@@ -100,7 +101,7 @@ function openEngine(folder: string) {
   if (!loaded.ok) throw new Error('the configuration of this benchmark is out of date');
   const { settings } = loaded;
   const [service] = settings.services;
-  const balancers = balancersFrom(settings);
+  const balancers = balancersFrom(settings, () => '');
   const layout = new MetricsLayout({
     services: ['edge'],
     upstreams: ['origin'],
@@ -141,6 +142,7 @@ function openEngine(folder: string) {
       deadlines,
       headParser: new RequestHeadParser(),
       timeouts: {
+        tlsHandshakeMs: 30_000,
         requestHeadMs: 30_000,
         requestBodyMs: 30_000,
         responseWriteMs: 30_000,
@@ -153,6 +155,7 @@ function openEngine(folder: string) {
         undefined,
       ),
       handle: (exchange) => handleRequest(exchange, proxyService),
+      onHandshakeFailed() {},
       onRefused(error) {
         throw error;
       },

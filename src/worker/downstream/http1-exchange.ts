@@ -4,7 +4,8 @@
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
-import type { AbortListener, AnswerBody, ClientAddress, Exchange } from '../http/exchange.ts';
+import type { AbortListener, AnswerBody, ClientAddress } from '../http/exchange.ts';
+import type { Exchange, TlsFacts } from '../http/exchange.ts';
 import { httpDate } from '../http/date.ts';
 import type { Headers } from '../http/headers.ts';
 import { knownNames } from '../http/known-names.ts';
@@ -21,7 +22,6 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
   readonly refusal: ProxyError | undefined;
   readonly upgrade: string | undefined;
-  readonly scheme = 'http';
   readonly length: number | undefined;
   /** The client waits for a 100 before it sends its body. */
   readonly expectsContinue: boolean;
@@ -64,6 +64,14 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
 
   get client(): ClientAddress {
     return this.#connection.client;
+  }
+
+  get tls(): TlsFacts | undefined {
+    return this.#transport.tls;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#transport.tls === undefined ? 'http' : 'https';
   }
 
   get requestBody(): IncomingBody | undefined {

@@ -6,6 +6,8 @@ import type { RequestHeadParser } from '../protocol/http1/request-head.ts';
 import type { Admission } from './admission.ts';
 
 export interface DownstreamTimeouts {
+  /** From accept to the end of the TLS handshake. */
+  readonly tlsHandshakeMs: number;
   /** From the first byte of a request, or from accept, to the end of its head. */
   readonly requestHeadMs: number;
   /** Between two reads of a request body. */
@@ -34,6 +36,8 @@ export interface DownstreamOptions {
   readonly admission: Admission;
   /** Takes over from here; the exchange must be answered or aborted, whatever happens. */
   readonly handle: (exchange: Exchange) => void;
+  /** A connection that never was one for HTTP. */
+  readonly onHandshakeFailed: (reason: string, client: ClientAddress) => void;
   /** A request that could not even be read was answered with `status`; 0 if nobody was there to answer. */
   readonly onRefused: (error: ProxyError, status: number, client: ClientAddress) => void;
 }

@@ -3,12 +3,15 @@
  * verdicts where all workers of the host read them. One worker does this for
  * all, as a duty given by the supervisor.
  */
-import { connect } from 'node:net';
 import type { Log } from '../../shared/log/log.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import { judge, type Standing, type TcpHealthCheck } from '../balance/health-check.ts';
 import type { BalancedPeer, LoadBalancer } from '../balance/load-balancer.ts';
+import { connectTls } from '../tls/client.ts';
+import { connect, type ConnectListener } from '../transport/connect.ts';
+import { NOBODY } from '../transport/transport.ts';
+import type { HttpPeer } from '../upstream/peer.ts';
 
 export interface ProberOptions {
   readonly balancers: readonly LoadBalancer[];
@@ -41,7 +44,7 @@ async function probeForEver(
   // Verdicts outlive the worker that gave them: a new prober goes on from there.
   let standing: Standing = { verdict: table.verdict(row), contrary: 0 };
   while (!stopping.aborted) {
-    const result = await probe(peer.host, peer.port, check.timeoutMs, stopping);
+    const result = await probe(peer, check.timeoutMs, stopping);
     if (stopping.aborted) return;
     const after = judge(standing, result === 'ok', check);
     if (after.verdict !== 'unknown') table.setVerdict(row, after.verdict, clock());
@@ -60,26 +63,34 @@ function jittered(intervalMs: number): number {
   return intervalMs * (0.9 + Math.random() * 0.2);
 }
 
-/** @returns `ok`, or why not */
-function probe(
-  host: string,
-  port: number,
-  timeoutMs: number,
-  stopping: AbortSignal,
-): Promise<string> {
+/**
+ * With a peer that speaks TLS, the handshake is part of being healthy.
+ *
+ * @returns `ok`, or why not
+ */
+function probe(peer: HttpPeer, timeoutMs: number, stopping: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port });
     const end = (result: string) => {
       clearTimeout(timer);
       stopping.removeEventListener('abort', stop);
-      socket.destroy();
+      giveUp();
       resolve(result);
     };
     const stop = () => end('stopped');
     const timer = setTimeout(() => end(`no connection within ${timeoutMs} ms`), timeoutMs);
     stopping.addEventListener('abort', stop, { once: true });
-    socket.once('connect', () => end('ok'));
-    socket.once('error', (error) => end(error.message));
+    const listener: ConnectListener = {
+      onConnected(connected) {
+        connected((transport) => {
+          transport.destroy();
+          return NOBODY;
+        });
+        end('ok');
+      },
+      onFailed: (error) => end(error.message),
+    };
+    const giveUp =
+      peer.tls === undefined ? connect(peer, listener) : connectTls(peer, peer.tls, listener);
   });
 }
 

@@ -4,7 +4,7 @@ import type { Log } from '../../shared/log/log.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import { clientAddress } from '../http/client-address.ts';
-import type { ClientAddress, Exchange } from '../http/exchange.ts';
+import type { ClientAddress, Exchange, TlsFacts } from '../http/exchange.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Trust } from '../http/trust.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
@@ -74,6 +74,11 @@ export class Session<Ctx = unknown> {
 
   get scheme(): 'http' | 'https' {
     return this.#exchange.scheme;
+  }
+
+  /** What TLS agreed on with the client; `undefined` on a connection without it. */
+  get tls(): TlsFacts | undefined {
+    return this.#exchange.tls;
   }
 
   /** Unique among all workers and restarts; in the log, and in error answers. */

@@ -9,6 +9,8 @@
  * is `undefined`, and everything runs over `net.Socket` instead, only slower.
  */
 
+import { Socket } from 'node:net';
+
 /** A `uv_tcp_t`. Its functions return 0, or a negative system error number. */
 export interface TcpHandle {
   /** Called with the handle as `this`; how many bytes, or which error, is in the stream state. */
@@ -66,6 +68,11 @@ export interface TcpInternals {
   readonly READ: number;
   /** Index into `state`: 1 if the latest write is still under way. */
   readonly WRITE_IS_ASYNC: number;
+}
+
+/** A socket of Node's over a connected handle. The option is not in its documents. */
+export function socketOver(handle: TcpHandle): Socket {
+  return new Socket({ handle, allowHalfOpen: true } as object);
 }
 
 let known: TcpInternals | undefined | 'not looked for' = 'not looked for';

@@ -49,6 +49,7 @@ export interface RemoteAddress {
 export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly tls = undefined;
   readonly #handle: TcpHandle;
   #owner: TransportOwner = NOBODY;
   /** Text that leaves at the end of this turn, or after what is unfinished. */

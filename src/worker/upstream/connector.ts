@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../shared/errors/catalog.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder } from '../../shared/metrics/recorder.ts';
 import type { Deadlines, Expiring } from '../../shared/time/deadlines.ts';
+import { CertificateRefused, connectTls, HandshakeFailed } from '../tls/client.ts';
 import { connect, type Connected, type ConnectListener } from '../transport/connect.ts';
 import { UpstreamConnection, type ConnectionEvents } from './http1-connection.ts';
 import type { HttpPeer } from './peer.ts';
@@ -42,7 +43,8 @@ export class Connector {
   /**
    * A new connection.
    *
-   * @throws {ProxyError} `upstream/connect-refused`, `-timeout` or `-failed`; the peer has seen nothing
+   * @throws {ProxyError} `upstream/connect-refused`, `-timeout` or `-failed`,
+   *   `upstream/tls-handshake-failed` or `-certificate-refused`; the peer has seen no request
    */
   connect(peer: HttpPeer): Promise<UpstreamConnection> {
     return new Promise((resolve, reject) => {
@@ -62,6 +64,12 @@ export class Connector {
     this.#closed = true;
     this.#pool.close();
   }
+}
+
+function codeOf(error: NodeJS.ErrnoException): ErrorCode {
+  if (error instanceof CertificateRefused) return 'upstream/certificate-refused';
+  if (error instanceof HandshakeFailed) return 'upstream/tls-handshake-failed';
+  return error.code === 'ECONNREFUSED' ? 'upstream/connect-refused' : 'upstream/connect-failed';
 }
 
 /** A connection in the making. */
@@ -88,7 +96,8 @@ class Attempt implements ConnectListener, Expiring {
   }
 
   start(): void {
-    this.#stop = connect(this.#peer, this);
+    const peer = this.#peer;
+    this.#stop = peer.tls === undefined ? connect(peer, this) : connectTls(peer, peer.tls, this);
   }
 
   onConnected(connected: Connected): void {
@@ -97,12 +106,7 @@ class Attempt implements ConnectListener, Expiring {
   }
 
   onFailed(error: NodeJS.ErrnoException): void {
-    const isRefused = error.code === 'ECONNREFUSED';
-    this.#fail(
-      isRefused ? 'upstream/connect-refused' : 'upstream/connect-failed',
-      error.message,
-      error,
-    );
+    this.#fail(codeOf(error), error.message, error);
   }
 
   onDeadline(): void {
