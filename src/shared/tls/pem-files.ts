@@ -115,14 +115,12 @@ export class PemFiles {
     if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
       throw new Error(`${path} holds no private key in PEM (-----BEGIN PRIVATE KEY-----)`);
     }
+    if (ENCRYPTED.test(text)) {
+      throw new Error(`${path} is encrypted; expected a private key without a passphrase`);
+    }
     try {
       return createPrivateKey(text);
     } catch (thrown) {
-      if ((thrown as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE') {
-        throw new Error(`${path} is encrypted; expected a private key without a passphrase`, {
-          cause: thrown,
-        });
-      }
       throw new Error(`${path}: the private key is broken: ${reasonOf(thrown)}`, { cause: thrown });
     }
   }
@@ -157,6 +155,9 @@ export class PemFiles {
 
 const CERTIFICATES =
   /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED )?CERTIFICATE-----/g;
+
+/** In PKCS #8, and in the older form that OpenSSL had. */
+const ENCRYPTED = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;
 
 function readText(path: string, shown: string): string {
   try {

@@ -42,9 +42,10 @@ export async function accept(
   onError: (error: Error) => void,
 ): Promise<Acceptor> {
   const server = await listen(target, (socket) => SocketTransport.over(socket, ownerOf), onError);
+  const acceptor = acceptorOf(server);
   // The handles of a Unix socket's connections are of another kind, and have no address.
-  if (typeof server.address() !== 'string') takeHandles(server, ownerOf, onError);
-  return acceptorOf(server);
+  if (acceptor.address !== undefined) takeHandles(server, ownerOf, onError);
+  return acceptor;
 }
 
 /** As `accept`, for who needs sockets of Node's: TLS. */
@@ -57,11 +58,11 @@ export async function acceptSockets(
 }
 
 function acceptorOf(server: Server): Acceptor {
+  // Of a Unix socket that somebody else has opened, Node does not even know the path.
   const address = server.address();
-  if (address === null) throw new Error('expected a listening server');
+  const isTcp = typeof address === 'object' && address !== null;
   return {
-    address:
-      typeof address === 'string' ? undefined : { host: address.address, port: address.port },
+    address: isTcp ? { host: address.address, port: address.port } : undefined,
     close: () => server.close(),
   };
 }
