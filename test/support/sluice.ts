@@ -32,6 +32,8 @@ export interface StartOptions {
   /** Instead of the `sluice` command: a program that calls `Server.fromArgs()`. */
   readonly program?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Where it is started, and where relative paths begin. */
+  readonly cwd?: string;
   /** How imports of `sluice` are resolved. Default: to the sources. */
   readonly conditions?: readonly string[];
   /** Where the configuration sends the process log; default is stderr. */
@@ -138,7 +140,7 @@ export interface RequestInit {
 export function launch(
   t: TestContext,
   args: readonly string[],
-  { program = BIN, env, conditions = ['sluice-source'] }: StartOptions = {},
+  { program = BIN, env, cwd, conditions = ['sluice-source'] }: StartOptions = {},
 ): Running {
   const child = spawn(
     process.execPath,
@@ -146,6 +148,7 @@ export function launch(
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
+      ...(cwd !== undefined && { cwd }),
     },
   );
   const running = new Running(child);

@@ -64,9 +64,13 @@ function shakeHands(
     const reason = handshakeReason(error);
     listener.onFailed(isRefusal ? new CertificateRefused(reason) : new HandshakeFailed(reason));
   };
-  raw.on('error', fail);
+  // The TLS socket is not touched while the one below is closing (`node-internals.ts`); its own end follows.
+  let below = new Error('the peer closed in the middle of the handshake');
+  raw.on('error', (error) => {
+    below = error;
+  });
   socket.on('error', fail);
-  socket.on('close', () => fail(new Error('the peer closed in the middle of the handshake')));
+  socket.on('close', () => fail(below));
   // Only after the certificate was found good; what it was found good for is in the id.
   socket.on('session', (given: Buffer) => keepSession(id, given));
   socket.once('secureConnect', () => {

@@ -9,6 +9,7 @@
 import type { Socket } from 'node:net';
 import type { TlsFacts } from '../http/exchange.ts';
 import { atEndOfTurn, type EndOfTurnListener } from './end-of-turn.ts';
+import { closeWithReset } from './node-internals.ts';
 import { NOBODY, type Transport, type TransportOwner } from './transport.ts';
 
 /** Text beyond this does not wait, as over the handle. */
@@ -186,10 +187,9 @@ export class SocketTransport implements Transport, EndOfTurnListener {
   }
 
   reset(): void {
-    this.#ending = true;
-    this.#waiting = '';
-    // A Unix socket has no reset; to a client its end in the middle of a message must do.
-    if (this.#raw.remotePort === undefined) this.#socket.destroy();
-    else this.#raw.resetAndDestroy();
+    // A Unix socket has no reset, and one that is shutting down cannot be reset any more. Over
+    // TLS the end that was not announced says the same.
+    if (this.remotePort !== 0 && !this.#ending) closeWithReset(this.#raw);
+    this.destroy();
   }
 }
