@@ -218,13 +218,16 @@ for (const { name, open } of kinds) {
     });
 
     test('hears of a reset by the other side, once', async (t) => {
-      const { owner, other, below } = await open(t);
+      const { transport, owner, other, below } = await open(t);
+      // Before that, what the handshake still has to say could meet the reset in our place.
+      transport.writeText('hello');
+      await once(other, 'data');
 
       closeWithReset(below);
       other.destroy();
       await owner.closed;
 
-      assert.equal((owner.error as NodeJS.ErrnoException | undefined)?.code, 'ECONNRESET');
+      assert.match(String(owner.error), /ECONNRESET/);
 
       assert.equal(owner.heard.filter((each) => each === 'closed').length, 1);
     });
