@@ -16,7 +16,7 @@ import { createLog } from '../../src/shared/log/log.ts';
 import { MetricsLayout } from '../../src/shared/metrics/layout.ts';
 import { Recorder } from '../../src/shared/metrics/recorder.ts';
 import { Deadlines } from '../../src/shared/time/deadlines.ts';
-import { Admission } from '../../src/worker/downstream/admission.ts';
+import { Admission, ConnectionBudget } from '../../src/worker/downstream/admission.ts';
 import { Http1Connection } from '../../src/worker/downstream/http1-connection.ts';
 import { balancersFrom, gateway } from '../../src/worker/filters/gateway.ts';
 import { openAccessLog } from '../../src/worker/observe/access-log.ts';
@@ -74,6 +74,9 @@ class SilentTransport implements Transport {
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort = 40_000;
   readonly tls = undefined;
+  readonly unsentBytes = 0;
+  /** Every request has left before its answer comes. */
+  handOvers = 0;
   last = '';
   written = 0;
 
@@ -132,7 +135,7 @@ function openEngine(folder: string) {
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
     log: createLog({ level: 'error', destination: 'stderr' } as never),
     maxAttempts: 3,
-    forwarding: {},
+    forwarding: { via: 'sluice' },
     paths: {},
   });
   const clientTransport = new SilentTransport();
@@ -152,6 +155,7 @@ function openEngine(folder: string) {
       limits: { maxBodyBytes: 1_000_000, minRate: 0, maxRequests: Number.MAX_SAFE_INTEGER },
       admission: new Admission(
         { maxConnections: 1_000, maxConnectionsPerClient: 1_000 },
+        new ConnectionBudget(1_000),
         undefined,
       ),
       handle: (exchange) => handleRequest(exchange, proxyService),
@@ -180,6 +184,7 @@ async function main(): Promise<void> {
       for (let done = 0; done < count; done += 64) {
         for (let each = 0; each < 64; each++) {
           client.onBytes(request, 0, request.length);
+          peerTransport.handOvers += 1;
           peer().onBytes(response, 0, response.length);
         }
         await new Promise((resolve) => setImmediate(resolve));

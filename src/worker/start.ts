@@ -13,7 +13,7 @@ import type { Clock } from '../shared/time/clock.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
 import { allBalancers } from './balance/load-balancer.ts';
 import type { ListenTarget } from './downstream/accept.ts';
-import { Admission } from './downstream/admission.ts';
+import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
 import { Listener } from './downstream/listener.ts';
 import type { DownstreamOptions } from './downstream/settings.ts';
@@ -162,9 +162,10 @@ async function openListeners(
   open: (service: WorkerService) => ProxyService,
 ): Promise<OpenListener[]> {
   const opened: OpenListener[] = [];
+  const budget = new ConnectionBudget(maxConnectionsOf(services));
   for (const service of services) {
     const { name } = service;
-    const options = downstreamOptions(service, open(service), deadlines, log);
+    const options = downstreamOptions(service, open(service), { deadlines, budget, log });
     for (const grant of listeners) {
       if (grant.service !== name) continue;
       const listener = await Listener.open({
@@ -200,11 +201,25 @@ function boundAddress({ service, place, tls }: ListenerGrant, listener: Listener
   return { service, ...where, ...(tls && { tls: true }) };
 }
 
+/** What the limit on open files allows, or what the services were told to take, if that is more. */
+function maxConnectionsOf(services: readonly WorkerService[]): number {
+  const told = services.map(({ settings }) => settings.limits.max_connections ?? 0);
+  return Math.max(
+    defaultMaxConnections(),
+    told.reduce((sum, each) => sum + each, 0),
+  );
+}
+
+interface DownstreamParts {
+  readonly deadlines: Deadlines;
+  readonly budget: ConnectionBudget;
+  readonly log: Log;
+}
+
 function downstreamOptions(
   { name, settings: { limits, timeouts } }: WorkerService,
   service: ProxyService,
-  deadlines: Deadlines,
-  log: Log,
+  { deadlines, budget, log }: DownstreamParts,
 ): DownstreamOptions {
   return {
     deadlines,
@@ -231,6 +246,7 @@ function downstreamOptions(
         maxConnections: limits.max_connections ?? defaultMaxConnections(),
         maxConnectionsPerClient: limits.max_connections_per_client,
       },
+      budget,
       service.forwarding.trusts,
     ),
     handle: (exchange) => handleRequest(exchange, service),

@@ -2,6 +2,9 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
+/** A test that waits for what never comes says what came instead. */
+const PATIENCE_MS = 20_000;
+
 export interface RawClient {
   readonly socket: Socket;
   /** Everything received so far, as Latin-1. */
@@ -28,6 +31,16 @@ export async function rawClient(t: TestContext, port: number): Promise<RawClient
   return client;
 }
 
+/**
+ * Everything that a connection gets which is not let in. Its reset may come
+ * before we have even seen it established.
+ */
+export function turnedAway(t: TestContext, port: number): Promise<string> {
+  const socket = connect({ host: '127.0.0.1', port });
+  t.after(() => socket.destroy());
+  return overSocket(socket).closed();
+}
+
 export function overSocket(socket: Socket): RawClient {
   let received = '';
   let ended = false;
@@ -49,13 +62,16 @@ export function overSocket(socket: Socket): RawClient {
 
   const until = (holds: () => boolean, what: string) =>
     new Promise<string>((resolve, reject) => {
+      const failed = (why: string) =>
+        reject(new Error(`${why} before ${what}; received ${JSON.stringify(received)}`));
       const look = () => {
         if (holds()) resolve(received);
-        else if (ended)
-          reject(new Error(`closed before ${what}; received ${JSON.stringify(received)}`));
+        else if (ended) failed('closed');
         else return;
         waiting.delete(look);
+        clearTimeout(patience);
       };
+      const patience = setTimeout(failed, PATIENCE_MS, `waited ${PATIENCE_MS} ms`);
       waiting.add(look);
       look();
     });
@@ -98,9 +114,37 @@ export async function rawPeer(t: TestContext): Promise<RawPeer> {
     nextConnection() {
       const client = arrived.shift();
       if (client !== undefined) return Promise.resolve(client);
-      return new Promise((resolve) => wanted.push(resolve));
+      return new Promise((resolve, reject) => {
+        const patience = setTimeout(
+          () => reject(new Error(`waited ${PATIENCE_MS} ms for a connection`)),
+          PATIENCE_MS,
+        );
+        wanted.push((next) => {
+          clearTimeout(patience);
+          resolve(next);
+        });
+      });
     },
   };
+}
+
+export interface RecordingPeer {
+  readonly address: string;
+  /** In the order of their arrival, closed ones too. */
+  readonly connections: readonly RawClient[];
+}
+
+/** A peer that says nothing and remembers every byte; it closes when the other side does. */
+export async function recordingPeer(t: TestContext): Promise<RecordingPeer> {
+  const connections: RawClient[] = [];
+  const server = createServer((socket) => {
+    t.after(() => socket.destroy());
+    connections.push(overSocket(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  return { address: `127.0.0.1:${port}`, connections };
 }
 
 /** A port that nothing listens on. */

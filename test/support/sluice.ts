@@ -36,6 +36,8 @@ export interface StartOptions {
   readonly cwd?: string;
   /** How imports of `sluice` are resolved. Default: to the sources. */
   readonly conditions?: readonly string[];
+  /** Limit on open files of all its processes. */
+  readonly openFiles?: number;
   /** Where the configuration sends the process log; default is stderr. */
   readonly logFile?: string;
 }
@@ -140,17 +142,21 @@ export interface RequestInit {
 export function launch(
   t: TestContext,
   args: readonly string[],
-  { program = BIN, env, cwd, conditions = ['sluice-source'] }: StartOptions = {},
+  { program = BIN, env, cwd, conditions = ['sluice-source'], openFiles }: StartOptions = {},
 ): Running {
-  const child = spawn(
+  const command = [
     process.execPath,
-    [...conditions.map((name) => `--conditions=${name}`), program, ...args],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
-      ...(cwd !== undefined && { cwd }),
-    },
-  );
+    ...conditions.map((name) => `--conditions=${name}`),
+    program,
+    ...args,
+  ];
+  const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...command];
+  const [file = '', ...rest] = openFiles === undefined ? command : limited;
+  const child = spawn(file, rest, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
+    ...(cwd !== undefined && { cwd }),
+  });
   const running = new Running(child);
   t.after(async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT');

@@ -10,7 +10,7 @@ import { cpuPerRequest } from './cpu-per-request.ts';
 import { contender } from './work.ts';
 
 /** `upstreams.<name>.pool` of Sluice. */
-const POOL = '{ pipelining: 8 }';
+const POOL = '{ pipelining: 16 }';
 
 export const pipelining = cpuPerRequest({
   name: 'pipelining',

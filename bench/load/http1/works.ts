@@ -7,6 +7,7 @@ import { sluice } from '../../support/peers/sluice.ts';
 import { cpuPerRequest } from './cpu-per-request.ts';
 import { IDLE_CONNECTIONS, idleMemory } from './idle-memory.ts';
 import { latency } from './latency.ts';
+import { pipelining } from './pipelining.ts';
 import { slowReader } from './slow-reader.ts';
 import { contender, type Work } from './work.ts';
 
@@ -135,4 +136,5 @@ export const works: readonly Work[] = [
   memory,
   latency(servers),
   slowReader(servers),
+  pipelining,
 ];

@@ -55,6 +55,14 @@ const pool = z.strictObject({
     .describe(
       'Closes a connection that has been idle this long. Keep it below the peer’s own keep-alive timeout, or requests will meet connections the peer is closing.',
     ),
+  pipelining: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe(
+      'How many requests may be under way on one connection, sent without waiting for answers; 1 is off. Only for requests without a body that may be sent twice. Pays where Sluice is the bottleneck and the peer answers everything equally fast: a slow answer delays all behind it.',
+    ),
 });
 
 const healthCheck = z.discriminatedUnion('type', [
@@ -239,7 +247,7 @@ export const connectionSchema = z.object({
     .max(1_000)
     .default([])
     .describe(
-      'Addresses and ranges whose X-Forwarded-* fields are believed. From anybody else they are overwritten.',
+      'Addresses and ranges whose X-Forwarded-*, X-Real-IP and Forwarded fields are believed. From anybody else they are dropped or overwritten.',
     ),
 });
 
@@ -327,7 +335,9 @@ const route = z
       .optional(),
     request_headers: headerEdits
       .optional()
-      .describe('Changes to requests on their way to the peer.'),
+      .describe(
+        'Changes to requests on their way to the peer. Fields of a client that differ from one named here only in `-` and `_` are dropped.',
+      ),
     response_headers: headerEdits
       .optional()
       .describe('Changes to responses on their way to the client.'),

@@ -184,6 +184,13 @@ export const catalog = {
     means: 'The peer closed a pooled connection just as we reused it.',
     remedy: 'Set `pool.idle_timeout` below the peer’s keep-alive timeout.',
   },
+  'upstream/unasked-bytes': {
+    side: 'upstream',
+    status: 502,
+    retry: 'if-idempotent',
+    means: 'The peer sent bytes on a pooled connection that were no answer to a request.',
+    remedy: 'Look for a peer that answers twice, or whose Content-Length is too small.',
+  },
   'upstream/closed': {
     side: 'upstream',
     status: 502,

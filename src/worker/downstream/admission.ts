@@ -11,23 +11,48 @@ export interface AdmissionLimits {
   readonly maxConnectionsPerClient: number;
 }
 
+/** Connections of all services together: a process has one limit on open files. */
+export class ConnectionBudget {
+  readonly #max: number;
+  #used = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get isSpent(): boolean {
+    return this.#used >= this.#max;
+  }
+
+  spend(): void {
+    this.#used += 1;
+  }
+
+  giveBack(): void {
+    this.#used -= 1;
+  }
+}
+
 export type Refusal = 'full' | 'per-client';
 
 export class Admission {
   readonly #limits: AdmissionLimits;
+  readonly #budget: ConnectionBudget;
   readonly #trusts: Trust | undefined;
   /** One entry per client that is connected, so never more than connections. */
   readonly #perClient = new Map<string, number>();
   #total = 0;
 
-  constructor(limits: AdmissionLimits, trusts: Trust | undefined) {
+  /** @param budget what this service shares with the others of the process */
+  constructor(limits: AdmissionLimits, budget: ConnectionBudget, trusts: Trust | undefined) {
     this.#limits = limits;
+    this.#budget = budget;
     this.#trusts = trusts;
   }
 
   /** Somebody must make room before the next connection can be had. */
   get isFull(): boolean {
-    return this.#total >= this.#limits.maxConnections;
+    return this.#total >= this.#limits.maxConnections || this.#budget.isSpent;
   }
 
   /** @returns why not; `undefined`: counted, until `leave` */
@@ -46,6 +71,7 @@ export class Admission {
       return 'per-client';
     this.#perClient.set(client, count + 1);
     this.#total += 1;
+    this.#budget.spend();
     return undefined;
   }
 
@@ -55,6 +81,7 @@ export class Admission {
     if (count <= 1) this.#perClient.delete(client);
     else this.#perClient.set(client, count - 1);
     this.#total -= 1;
+    this.#budget.giveBack();
   }
 }
 

@@ -14,8 +14,8 @@
  *   Answering   → Body        the answer was a 101: from then on a tunnel
  *   any         → Closed
  *
- * Only one request is given to the proxy at a time. A client that pipelines
- * waits in the kernel's buffer, which bounds what it can make us hold.
+ * Only one request is given to the proxy at a time. Of what a client pipelines
+ * behind it a little is held here; the rest waits in the kernel's buffer.
  */
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Expiring } from '../../shared/time/deadlines.ts';
@@ -45,6 +45,12 @@ const MAX_DISCARDED_BYTES = 256 * 1024;
 /** How long a closing connection waits for the client to close first. */
 const LINGER_MS = 1_000;
 
+/** Of a request line, the most that may stand beside its target. */
+const REST_OF_LINE = 64;
+
+/** Of what comes after a request that is still being answered. Beyond this, the kernel's buffer is the queue. */
+const MAX_HELD_BYTES = 16 * 1024;
+
 const LF = 0x0a;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -62,10 +68,16 @@ export class Http1Connection implements TransportOwner, Expiring {
   #receiver: BodyReceiver | undefined;
   /** Bytes that were read but cannot be used yet: part of a head, or what follows the current request. */
   #held: Buffer | undefined;
+  #bodyPaused = false;
   #discarded = 0;
   #draining = false;
   #consuming = false;
+  /** The client will send no more than has been read. */
   #ended = false;
+  /** What the client sent last could not be read to its end, so nothing after it has a meaning. */
+  #broken = false;
+  /** Bytes behind those that are being dealt with, while they are. */
+  #inputLeft = 0;
   #headStarted = false;
   #writeBlocked = false;
   #requests = 0;
@@ -74,6 +86,10 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** These two as well are made when they are needed. */
   #bodyPace: Pace | undefined;
   #answerPace: Pace | undefined;
+  /** Body bytes of the last answer that was complete: the client may still be taking them. */
+  #sentBefore = 0;
+  /** Of the last answer, when lingering for it began or went on. */
+  #unsentBefore = Number.POSITIVE_INFINITY;
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
@@ -95,9 +111,15 @@ export class Http1Connection implements TransportOwner, Expiring {
     return this.#exchange !== undefined || this.#held !== undefined;
   }
 
-  /** It waits for a request and has nothing of one. */
+  /** It waits for a request, has nothing of one, and owes nothing of an answer. */
   get isIdle(): boolean {
-    return this.#reading === Reading.Head && this.#held === undefined;
+    const isWaiting = this.#reading === Reading.Head && this.#held === undefined;
+    return isWaiting && this.#transport.unsentBytes === 0;
+  }
+
+  /** The client has not taken yet what was written. */
+  get isWriteBlocked(): boolean {
+    return this.#writeBlocked;
   }
 
   get draining(): boolean {
@@ -122,17 +144,18 @@ export class Http1Connection implements TransportOwner, Expiring {
   // ── what arrives ──────────────────────────────────────────────────────────
 
   onBytes(bytes: Buffer, from: number, end: number): void {
-    if (this.#reading >= Reading.Lingering) return;
+    if (this.#reading >= Reading.Lingering || this.#broken) return;
     if (this.#held === undefined) return this.#consume(bytes, from, end);
 
+    const before = this.#held.length;
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
-    const mayComplete =
+    const isWorthReading =
       this.#reading !== Reading.Head ||
-      all.length > this.#options.headParser.limits.maxTargetBytes ||
-      bytes.subarray(from, end).includes(LF);
-    // A head is parsed anew from its start, so only when a line was completed: else a
-    // client that sends byte by byte would make us do quadratic work.
-    if (!mayComplete) {
+      bytes.subarray(from, end).includes(LF) ||
+      this.#exceedsLimit(before, all.length);
+    // A head is parsed anew from its start, so only when a line was completed or a limit
+    // crossed: else a client that sends byte by byte would make us do quadratic work.
+    if (!isWorthReading) {
       this.#held = all;
       return;
     }
@@ -140,24 +163,34 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#consume(all, 0, all.length);
   }
 
+  /** What is there of a head may be too much now, and was not before. */
+  #exceedsLimit(before: number, now: number): boolean {
+    const { maxTargetBytes, maxHeadBytes } = this.#options.headParser.limits;
+    const maxLineBytes = maxTargetBytes + REST_OF_LINE;
+    return (before <= maxLineBytes && now > maxLineBytes) || now > maxHeadBytes;
+  }
+
   onEnd(): void {
     this.#ended = true;
     switch (this.#reading) {
       case Reading.Head:
       case Reading.Discarding:
-        return this.#close(); // an answer may still be on its way
       case Reading.Lingering:
-        return this.#transport.destroy();
+        // It may still be taking the last answer; usually it is not.
+        return this.#transport.unsentBytes === 0 ? this.#transport.destroy() : this.#close();
       case Reading.Body:
-        if (this.#tunnel) return this.#tunnelInputEnded();
-        return this.#bodyFailed(
-          'downstream/closed',
-          'the client closed in the middle of its request body',
-        );
+        return this.#bodyInputEnded();
       case Reading.Answering:
       case Reading.Closed:
         return; // a client may close its half and still wait for the answer
     }
+  }
+
+  /** A body that nobody reads yet is judged when somebody does: all of it may be here. */
+  #bodyInputEnded(): void {
+    if (this.#reading !== Reading.Body || this.#receiver === undefined) return;
+    if (this.#tunnel) return this.#tunnelInputEnded();
+    this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
   }
 
   #tunnelInputEnded(): void {
@@ -208,7 +241,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   onDeadline(): void {
-    if (this.#writeBlocked) return this.#writeTimedOut();
+    // The end of its last answer has rules of its own.
+    const isLingering = this.#reading === Reading.Lingering;
+    if (this.#writeBlocked && !isLingering) return this.#writeTimedOut();
     switch (this.#reading) {
       case Reading.Head:
         if (this.#held === undefined) return this.#close();
@@ -220,16 +255,26 @@ export class Http1Connection implements TransportOwner, Expiring {
       case Reading.Answering:
         return;
       case Reading.Discarding:
+        return this.#close();
       case Reading.Lingering:
+        return this.#lingerTimedOut();
       case Reading.Closed:
         return this.#transport.destroy();
     }
   }
 
+  /** A client that is slow to take the end of its last answer has as much time for it as for the rest. */
+  #lingerTimedOut(): void {
+    const unsent = this.#transport.unsentBytes;
+    if (unsent === 0) return this.#transport.destroy();
+    if (unsent >= this.#unsentBefore) return this.#transport.reset();
+    this.#unsentBefore = unsent;
+    this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.responseWriteMs;
+  }
+
   #writeTimedOut(): void {
     const { deadlines, timeouts, limits } = this.#options;
-    const bytesSent = this.#exchange?.bytesSent ?? 0;
-    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, bytesSent) === true;
+    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, this.#bytesSent) === true;
     const error = isTooSlow
       ? new ProxyError(
           'downstream/body-too-slow',
@@ -282,7 +327,9 @@ export class Http1Connection implements TransportOwner, Expiring {
       else throw thrown;
     } finally {
       this.#consuming = false;
+      this.#inputLeft = 0;
     }
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   #consumeAll(bytes: Buffer, start: number, end: number): void {
@@ -293,12 +340,14 @@ export class Http1Connection implements TransportOwner, Expiring {
           const next = this.#options.headParser.parse(bytes, from, end);
           if (next < 0) return this.#holdHead(bytes, from, end);
           from = next;
+          this.#inputLeft = end - from;
           this.#begin();
           break;
         }
         case Reading.Body:
           if (this.#receiver === undefined) return this.#hold(bytes, from, end);
           from = this.#decoder.decode(bytes, from, end);
+          this.#inputLeft = end - from;
           this.#bodyProgressed();
           break;
         case Reading.Discarding:
@@ -322,10 +371,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#held = Buffer.from(bytes.subarray(from, end));
   }
 
-  /** Keeps the bytes for later and stops reading: the kernel's buffer is the queue. */
+  /** Keeps the bytes for later. While there are few, reading goes on: it would show that the client leaves. */
   #hold(bytes: Buffer, from: number, end: number): void {
     this.#held = Buffer.from(bytes.subarray(from, end));
-    this.#transport.pause();
+    if (this.#held.length > MAX_HELD_BYTES) this.#transport.pause();
   }
 
   #begin(): void {
@@ -338,6 +387,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#reading = Reading.Body;
       this.#decoder.reset(parsed.framing);
+      this.#bodyPaused = false;
       this.#bodyPace?.reset();
       this.deadlineAt = this.#bodyDeadline();
     }
@@ -362,7 +412,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #bodyDeadline(): number {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
-    if (this.#receiver === undefined) return NEVER;
+    if (this.#receiver === undefined || this.#bodyPaused) return NEVER;
     const { deadlines, timeouts, limits } = this.#options;
     this.#bodyPace ??= new Pace(timeouts.requestBodyMs, limits.minRate);
     return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
@@ -378,6 +428,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     this.#receiver = undefined;
+    // Whoever asked for a pause has all of the body, and will not ask for more.
+    this.#transport.resume();
     receiver?.onEnd(this.#decoder.trailers);
   }
 
@@ -410,16 +462,20 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#consuming) return;
     if (this.#held === undefined) receiver.onIdle();
     else this.#readHeld();
+    // The client ended its half while the peer was still being asked.
+    if (this.#ended) this.#bodyInputEnded();
   }
 
   pauseBody(): void {
     // The client cannot send while we do not read, so its time stops.
-    this.deadlineAt = NEVER;
+    this.#bodyPaused = true;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     this.#bodyPace?.stop(this.#options.deadlines.now);
     this.#transport.pause();
   }
 
   resumeBody(): void {
+    this.#bodyPaused = false;
     if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
     this.#transport.resume();
   }
@@ -431,7 +487,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** Whether the connection could carry another request after an answer that starts now. */
   mayKeepAlive(): boolean {
-    if (this.#draining || this.#ended || this.#reading >= Reading.Lingering) return false;
+    if (this.#draining || !this.#mayBeAskedMore()) return false;
     if (this.#requests >= this.#options.limits.maxRequests) return false;
     if (this.#reading !== Reading.Body) return true;
     // A client that waits for a 100 may or may not send its body after another answer (RFC 9110 §10.1.1).
@@ -441,15 +497,25 @@ export class Http1Connection implements TransportOwner, Expiring {
     return length - bytesReceived <= MAX_DISCARDED_BYTES;
   }
 
+  #mayBeAskedMore(): boolean {
+    if (this.#broken || this.#reading >= Reading.Lingering) return false;
+    return !this.#ended || this.#held !== undefined || this.#inputLeft > 0;
+  }
+
   writeWasBlocked(): void {
     this.#writeBlocked = true;
     const { deadlines, timeouts, limits } = this.#options;
     this.#answerPace ??= new Pace(timeouts.responseWriteMs, limits.minRate);
-    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#exchange?.bytesSent ?? 0);
+    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#bytesSent);
+  }
+
+  get #bytesSent(): number {
+    return this.#exchange?.bytesSent ?? this.#sentBefore;
   }
 
   /** The answer is complete. */
   exchangeEnded(keepAlive: boolean): void {
+    this.#sentBefore = this.#bytesSent;
     this.#exchange = undefined;
     this.#receiver = undefined;
     // Until the client has taken this answer it gets no other: else one that pipelines
@@ -460,13 +526,16 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   #afterAnswer(keepAlive: boolean): void {
     this.#keepAliveAfterDrain = undefined;
-    if (!keepAlive || this.#ended) return this.#close();
+    if (!keepAlive || !this.#mayBeAskedMore()) return this.#close();
     if (this.#reading === Reading.Body) {
       this.#reading = Reading.Discarding;
       this.#discarded = 0;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestBodyMs;
       this.#transport.resume();
-      return this.#readHeld();
+      this.#readHeld();
+      // The rest of the body will not come.
+      if (this.#ended && this.#reading === Reading.Discarding) this.#close();
+      return;
     }
     this.#nextRequest();
     this.#readHeld();
@@ -538,13 +607,14 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** The rest of the body will never come; the proxy answers if it still can, and the connection ends. */
   #bodyBroke(error: ProxyError): void {
-    this.#ended = true;
+    this.#broken = true;
     this.#reading = Reading.Answering;
     this.deadlineAt = NEVER;
     const receiver = this.#receiver;
     this.#receiver = undefined;
-    if (receiver !== undefined) receiver.onError(error);
-    else this.#exchange?.connectionClosed(error);
+    if (receiver !== undefined) return receiver.onError(error);
+    this.#exchange?.connectionClosed(error);
+    this.#transport.reset();
   }
 
   /** Answers a request that never became an exchange, and closes. */

@@ -8,15 +8,13 @@ import type { AbortListener, AnswerBody, ClientAddress } from '../http/exchange.
 import type { Exchange, TlsFacts } from '../http/exchange.ts';
 import { httpDate } from '../http/date.ts';
 import type { Headers } from '../http/headers.ts';
-import { knownNames } from '../http/known-names.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { hasNoBody } from '../http/status.ts';
 import { chunkHead, lastChunk, reasonOf, responseHeadText } from '../protocol/http1/encode.ts';
+import { agreeFraming } from '../protocol/http1/framing.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { SMALL_WRITE, type Transport } from '../transport/transport.ts';
 import type { Http1Connection } from './http1-connection.ts';
-
-const CONTENT_LENGTH = knownNames('content-length');
 
 export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
@@ -34,6 +32,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly #connection: Http1Connection;
   readonly #transport: Transport;
   readonly #hasBody: boolean;
+  /** As the client asked: phases may ask the peer with another method. */
+  readonly #isHead: boolean;
   #keepAlive: boolean;
   #chunked = false;
   /** Body bytes that the head promised and that are still to come; `undefined` without such a promise. */
@@ -53,6 +53,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.#connection = connection;
     this.#transport = transport;
     this.request = parsed.head;
+    this.#isHead = parsed.head.method === 'HEAD';
     // What follows a CONNECT may be anything but the next request (RFC 9110 §9.3.6).
     this.#keepAlive = parsed.keepAlive && parsed.head.method !== 'CONNECT';
     this.expectsContinue = parsed.expectsContinue;
@@ -117,36 +118,38 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
       return this;
     }
     const framing = this.#frame(head, body);
-    if (!this.#connection.mayKeepAlive()) this.#keepAlive = false;
+    // Whoever asked for an upgrade may have sent bytes of the other protocol already.
+    if (this.upgrade !== undefined || !this.#connection.mayKeepAlive()) this.#keepAlive = false;
     this.#unsent = responseHeadText(head, framing + this.#connectionField());
-    if (body !== 'none' && this.#hasAnswerBody(head)) return this;
+    if (body !== 'none' && this.#mayHaveBody(head.status)) return this;
 
     this.#finish();
     return body === 'none' ? undefined : IGNORED;
   }
 
-  /** Makes the framing fields agree with the body that will follow (RFC 9112 §6). */
-  #frame(head: ResponseHead, body: Exclude<AnswerBody, 'tunnel'>): string {
-    if (body === 'none') {
-      if (head.status < 200 || head.status === 204) head.headers.delete('content-length');
+  /**
+   * Makes the framing fields agree with the body that will follow (RFC 9112 §6),
+   * whatever phases have made of them.
+   *
+   * @returns the lines that are missing
+   */
+  #frame({ status, headers }: ResponseHead, body: Exclude<AnswerBody, 'tunnel'>): string {
+    // An answer to HEAD, and a 304, may name the length of a body that does not follow.
+    if (hasNoBody(status) || (this.#isHead && typeof body !== 'number')) {
+      headers.delete('transfer-encoding');
+      if (status !== 304 && hasNoBody(status)) headers.delete('content-length');
       return '';
     }
-    if (body === 'unknown') {
-      head.headers.delete('content-length');
-      if (!this.#hasAnswerBody(head)) return '';
-      this.#chunked = this.request.version === '1.1';
-      if (!this.#chunked) this.#keepAlive = false;
-      return this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '';
-    }
-    this.#owed = body;
-    if (head.headers.lacks(CONTENT_LENGTH)) return `Content-Length: ${body}\r\n`;
-    if (head.headers.known(CONTENT_LENGTH, 'content-length') !== String(body))
-      head.headers.set('content-length', String(body));
-    return '';
+    if (typeof body === 'number') this.#owed = body;
+    if (body !== 'unknown') return agreeFraming(headers, this.#owed ?? 0);
+    this.#chunked = this.request.version === '1.1';
+    if (!this.#chunked) this.#keepAlive = false;
+    const line = agreeFraming(headers, undefined);
+    return this.#chunked ? line : '';
   }
 
-  #hasAnswerBody(head: ResponseHead): boolean {
-    return this.request.method !== 'HEAD' && !hasNoBody(head.status);
+  #mayHaveBody(status: number): boolean {
+    return !this.#isHead && !hasNoBody(status);
   }
 
   #connectionField(): string {
@@ -164,7 +167,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     if (this.#unsent.length + length <= SMALL_WRITE) {
       this.#unsent += bytes.latin1Slice(from, end);
       if (this.#chunked) this.#unsent += '\r\n';
-      return true;
+      return !this.#connection.isWriteBlocked;
     }
     return this.#writeLarge(bytes, from, end);
   }

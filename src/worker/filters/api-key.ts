@@ -3,8 +3,12 @@
  *
  * Keys are compared as digests: then the time a comparison takes says nothing
  * about how much of a guess was right, and a memory dump shows no key.
+ *
+ * The peer gets the header that was judged and no twin of it: it might take
+ * `X_Api_Key` for the key, of which nobody here has seen the value.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { NameSet } from '../http/name-set.ts';
 import type { Filter } from './filter.ts';
 
 export interface ApiKeyOptions {
@@ -14,6 +18,7 @@ export interface ApiKeyOptions {
 
 export function apiKey({ header, keys }: ApiKeyOptions): Filter {
   const digests = keys.map(digest);
+  const twins = new NameSet([], [header]);
   return {
     name: 'api-key',
 
@@ -21,6 +26,10 @@ export function apiKey({ header, keys }: ApiKeyOptions): Filter {
       const given = session.request.headers.get(header);
       if (given !== undefined && isKnown(digest(given), digests)) return undefined;
       return session.respondError(401, { 'www-authenticate': `ApiKey header="${header}"` });
+    },
+
+    upstreamRequestFilter(_session, { headers }) {
+      headers.deleteAll(twins);
     },
   };
 }

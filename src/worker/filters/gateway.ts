@@ -66,6 +66,7 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
         writeTimeoutMs: upstream.write_timeout,
         idleTimeoutMs: pool.idle_timeout,
         maxIdle: pool.max_idle,
+        pipelining: pool.pipelining,
         bindToIpv4: settings.client_bind_to_ipv4[0],
         bindToIpv6: settings.client_bind_to_ipv6[0],
         ...tlsOptions(upstream, settings, readPem),

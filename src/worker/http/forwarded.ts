@@ -4,7 +4,8 @@
  * (RFC 9110 §7.6.3).
  *
  * From a client nobody vouches for, its own claims are taken away first, else
- * anyone could pretend to come from anywhere. From a trusted proxy the chain is
+ * anyone could pretend to come from anywhere: those that Sluice does not make
+ * itself too, such as `X-Real-IP`, because there are peers that believe them. From a trusted proxy the chain is
  * kept and its address appended.
  */
 import { isIPv6 } from 'node:net';
@@ -12,7 +13,7 @@ import type { Exchange } from './exchange.ts';
 import type { Headers } from './headers.ts';
 import type { ClientAddress } from './exchange.ts';
 import { knownNames, UNDERSCORED } from './known-names.ts';
-import { NameSet, twinsOf } from './name-set.ts';
+import { CLAIMS, NameSet } from './name-set.ts';
 import type { Trust } from './trust.ts';
 
 /** What is said upstream beyond `X-Forwarded-*`, which always is. */
@@ -25,74 +26,88 @@ export interface ForwardedOptions {
   readonly via?: string | undefined;
 }
 
-const CLAIMS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded'];
-
 /**
- * Never passed on, whoever sends them. To many peers `X_Forwarded_For` and
- * `X-Forwarded-For` are one variable; `Proxy` becomes `HTTP_PROXY`, by which the
- * peer's own requests could be led astray.
+ * Never passed on, whoever sends them: twins of claims, since nobody honest
+ * writes them so, and `Proxy`, which becomes `HTTP_PROXY`, by which the peer's
+ * own requests could be led astray.
  */
 const PROXY = knownNames('proxy');
-const TWINS = new NameSet(CLAIMS.flatMap(twinsOf));
-const CLAIMED = knownNames('x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded');
+const TWINS = new NameSet([], CLAIMS);
+const CLAIMED = knownNames(...CLAIMS);
+
+const VIA = knownNames('via');
 
 export function setForwarded(
   headers: Headers,
   exchange: Exchange,
-  { trusts, forwarded = false, via }: ForwardedOptions,
+  options: ForwardedOptions,
 ): void {
-  const { scheme } = exchange;
   const { address } = exchange.client;
-  const { authority, version } = exchange.request;
   if (!headers.lacks(UNDERSCORED)) headers.deleteAll(TWINS);
   headers.remove(PROXY);
+  const { trusts } = options;
   if (trusts === undefined || !trusts(address)) {
     headers.remove(CLAIMED);
-    headers.pushLines(ownClaims(exchange, forwarded), CLAIMED);
+    headers.pushLines(ownClaims(exchange, options), CLAIMED);
   } else {
-    extend(headers, 'X-Forwarded-For', address);
-    if (!headers.has('x-forwarded-proto')) headers.push('X-Forwarded-Proto', scheme);
-    if (authority !== '' && !headers.has('x-forwarded-host')) {
-      headers.push('X-Forwarded-Host', authority);
-    }
-    if (forwarded) extend(headers, 'Forwarded', forwardedElement(address, scheme, authority));
+    extendClaims(headers, exchange, options.forwarded === true);
   }
-  if (via !== undefined) addVia(headers, `${version} ${via}`);
+  if (options.via !== undefined) addVia(headers, exchange.request.version, options.via);
+}
+
+function extendClaims(headers: Headers, exchange: Exchange, forwarded: boolean): void {
+  const { client, request, scheme } = exchange;
+  const { authority } = request;
+  extend(headers, 'X-Forwarded-For', client.address);
+  if (!headers.has('x-forwarded-proto')) headers.push('X-Forwarded-Proto', scheme);
+  if (authority !== '' && !headers.has('x-forwarded-host')) {
+    headers.push('X-Forwarded-Host', authority);
+  }
+  if (forwarded) extend(headers, 'Forwarded', forwardedElement(client.address, scheme, authority));
 }
 
 /** The same for every request of a connection that asks for the same host. */
 interface KnownClaims {
   readonly authority: string;
   readonly scheme: string;
-  readonly forwarded: boolean;
+  readonly options: ForwardedOptions;
   readonly lines: string;
 }
 const knownClaims = new WeakMap<ClientAddress, KnownClaims>();
 
-function ownClaims(
-  { client, request: { authority }, scheme }: Exchange,
-  forwarded: boolean,
-): string {
+function ownClaims({ client, request, scheme }: Exchange, options: ForwardedOptions): string {
+  const { authority } = request;
   const known = knownClaims.get(client);
   if (
     known !== undefined &&
     known.authority === authority &&
     known.scheme === scheme &&
-    known.forwarded === forwarded
+    known.options === options
   ) {
     return known.lines;
   }
   const { address } = client;
   const host = authority === '' ? '' : `X-Forwarded-Host: ${authority}\r\n`;
-  const element = forwarded ? `Forwarded: ${forwardedElement(address, scheme, authority)}\r\n` : '';
+  const element =
+    options.forwarded === true
+      ? `Forwarded: ${forwardedElement(address, scheme, authority)}\r\n`
+      : '';
   const lines = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${host}${element}`;
-  knownClaims.set(client, { authority, scheme, forwarded, lines });
+  knownClaims.set(client, { authority, scheme, options, lines });
   return lines;
 }
 
-function addVia(headers: Headers, element: string): void {
-  if (headers.has('via')) extend(headers, 'Via', element);
-  else headers.push('Via', element);
+/** By the protocol's version. */
+const viaLines = new Map<string, { readonly via: string; readonly line: string }>();
+
+function addVia(headers: Headers, version: string, via: string): void {
+  if (!headers.lacks(VIA)) return extend(headers, 'Via', `${version} ${via}`);
+  let known = viaLines.get(version);
+  if (known?.via !== via) {
+    known = { via, line: `Via: ${version} ${via}\r\n` };
+    viaLines.set(version, known);
+  }
+  headers.pushLines(known.line, VIA);
 }
 
 /** One field with everything that was there and the new element last. */

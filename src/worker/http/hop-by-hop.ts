@@ -6,12 +6,12 @@
  * `X-Forwarded-For` in `Connection` and have ours removed.
  */
 import type { Headers } from './headers.ts';
-import { knownNames } from './known-names.ts';
-import { NameSet } from './name-set.ts';
+import { knownNames, UNDERSCORED } from './known-names.ts';
+import { CLAIMS, NameSet } from './name-set.ts';
 
 const CONNECTION = knownNames('connection');
 
-const HOP_BY_HOP = knownNames(
+const HOP_BY_HOP_NAMES = [
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -22,7 +22,11 @@ const HOP_BY_HOP = knownNames(
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-);
+] as const;
+
+const HOP_BY_HOP = knownNames(...HOP_BY_HOP_NAMES);
+/** They go too: a peer that takes `Transfer_Encoding` for the real one must not see it. */
+const TWINS = new NameSet([], [...HOP_BY_HOP_NAMES, 'content-length']);
 
 /**
  * Naming one of these in `Connection` would change what the message means, who
@@ -35,15 +39,13 @@ const NEVER_NOMINATED = new NameSet([
   'cache-control',
   'authorization',
   'cookie',
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
+  ...CLAIMS,
 ]);
 
 /** Removes them in place. `Trailer` and `TE` go too: each side negotiates its own. */
 export function removeHopByHop(headers: Headers): void {
-  if (headers.lacks(HOP_BY_HOP)) return;
+  if (headers.lacks(HOP_BY_HOP | UNDERSCORED)) return;
+  if (!headers.lacks(UNDERSCORED)) headers.deleteAll(TWINS);
   const nominated = nominatedBy(headers);
   headers.remove(HOP_BY_HOP);
   if (nominated !== undefined) headers.deleteAll(nominated);

@@ -1,6 +1,6 @@
 /**
  * The field names that Sluice itself looks at, a bit for each. A head is asked
- * about twenty of them for every message, and nearly always has two or three:
+ * about dozens of them for every message, and nearly always has two or three:
  * with bits, the parser answers all those questions in one pass.
  */
 const NAMES = [
@@ -21,9 +21,16 @@ const NAMES = [
   'http2-settings',
   'proxy',
   'forwarded',
+  'x-forwarded-by',
   'x-forwarded-for',
-  'x-forwarded-proto',
   'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-prefix',
+  'x-forwarded-proto',
+  'x-forwarded-scheme',
+  'x-forwarded-server',
+  'x-forwarded-ssl',
+  'x-real-ip',
 ] as const;
 
 export type KnownName = (typeof NAMES)[number];
@@ -44,12 +51,11 @@ interface Candidate {
   readonly bit: KnownNames;
 }
 
-/** By length and first letter, which no two of them share. */
-const candidates: (Candidate | undefined)[] = Array.from({ length: 32 * 32 });
+/** By length and first letter: hardly ever more than one. */
+const candidates: (Candidate[] | undefined)[] = Array.from({ length: 32 * 32 });
 for (const name of NAMES) {
-  const at = place(name.length, name.charCodeAt(0));
-  if (candidates[at] !== undefined) throw new Error(`${name} and ${candidates[at].name} collide`);
-  candidates[at] = { name, bytes: Buffer.from(name), bit: knownNames(name) };
+  const candidate = { name, bytes: Buffer.from(name), bit: knownNames(name) };
+  (candidates[place(name.length, name.charCodeAt(0))] ??= []).push(candidate);
 }
 
 function place(length: number, first: number): number {
@@ -60,21 +66,27 @@ function place(length: number, first: number): number {
 export function knownNameAt(bytes: Uint8Array, from: number, end: number): KnownNames {
   const length = end - from;
   if (length > 31) return 0;
-  const candidate = candidates[place(length, bytes[from]!)];
-  if (candidate === undefined) return 0;
-  const name = candidate.bytes;
-  // Bit 5 makes a letter lower case, and of what else may stand in a name nothing a letter of these.
-  for (let at = 0; at < length; at++) {
-    if ((bytes[from + at]! | 0x20) !== name[at]) return 0;
+  const some = candidates[place(length, bytes[from]!)];
+  if (some === undefined) return 0;
+  for (const candidate of some) if (isAt(bytes, from, candidate.bytes)) return candidate.bit;
+  return 0;
+}
+
+/** Bit 5 makes a letter lower case, and of what else may stand in a name nothing a letter of these. */
+function isAt(bytes: Uint8Array, from: number, name: Uint8Array): boolean {
+  for (let at = 0; at < name.length; at++) {
+    if ((bytes[from + at]! | 0x20) !== name[at]) return false;
   }
-  return candidate.bit;
+  return true;
 }
 
 /** The same for a name that is a string already, with `UNDERSCORED` where it belongs. */
 export function knownName(name: string): KnownNames {
   const underscored = name.includes('_') ? UNDERSCORED : 0;
   if (name.length > 31 || name.length === 0) return underscored;
-  const candidate = candidates[place(name.length, name.charCodeAt(0))];
-  if (candidate === undefined) return underscored;
-  return name.toLowerCase() === candidate.name ? candidate.bit : underscored;
+  const some = candidates[place(name.length, name.charCodeAt(0))];
+  if (some === undefined) return underscored;
+  const lower = name.toLowerCase();
+  for (const candidate of some) if (candidate.name === lower) return candidate.bit;
+  return underscored;
 }

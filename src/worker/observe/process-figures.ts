@@ -8,10 +8,12 @@ const INTERVAL_MS = 1_000;
 export function recordProcessFigures(recorder: Recorder): () => void {
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
+  let resident = 0;
   const write = () => {
     const { user, system } = process.cpuUsage();
     const p99 = Number.isFinite(delay.mean) ? delay.percentile(99) / 1e9 : 0;
-    recorder.processFigures(process.memoryUsage.rss(), (user + system) / 1e6, p99);
+    resident = residentBytes() ?? resident;
+    recorder.processFigures(resident, (user + system) / 1e6, p99);
     delay.reset();
   };
   write();
@@ -21,4 +23,13 @@ export function recordProcessFigures(recorder: Recorder): () => void {
     clearInterval(timer);
     delay.disable();
   };
+}
+
+/** `undefined` if it cannot be read just now: Node opens a file for it, which fails at the limit on open files. */
+function residentBytes(): number | undefined {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
 }

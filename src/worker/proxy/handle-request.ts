@@ -117,27 +117,36 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
       request.headers.set('Connection', 'Upgrade');
       request.headers.set('Upgrade', upgrade);
     }
+    const { aborted } = this.#exchange;
+    if (aborted !== undefined) throw aborted;
     const { connector } = this.#service;
     const peer = this.#session.peer!;
-    const pooled = connector.reuse(peer);
-    if (pooled !== undefined) return this.#send(request, pooled);
+    const reused = connector.reuse(peer, this.#isShareable());
+    if (reused !== undefined) return this.#send(request, reused);
     connector.connect(peer).then(
-      (connection) => this.#guarded(() => this.#send(request, connection)),
+      (connection) => {
+        if (this.#ended || this.#exchange.aborted !== undefined) connection.close();
+        this.#guarded(() => this.#send(request, connection));
+      },
       (thrown: unknown) => this.#guarded(() => this.#attemptFailed(asProxyError(thrown))),
     );
   }
 
+  /** A second attempt keeps to itself: the connection of the first may have ended because of it. */
+  #isShareable(): boolean {
+    const session = this.#session;
+    const isPlain = this.#body === undefined && this.#exchange.upgrade === undefined;
+    return isPlain && session.isIdempotent && session.attempts === 1;
+  }
+
   #send(request: RequestHead, connection: UpstreamConnection): void {
     const exchange = this.#exchange;
-    if (exchange.aborted !== undefined) {
-      connection.close();
-      throw exchange.aborted;
-    }
+    if (exchange.aborted !== undefined) throw exchange.aborted;
     this.#connection = connection;
     // From here on, the client's leaving ends the peer's work too.
     exchange.abortListener = this;
     const body = this.#bodyToSend();
-    connection.send(request, body, this);
+    connection.send(request, body, this, this.#isShareable());
     if (body === undefined) return;
     this.#upload = new Transfer(body, connection, this);
     this.#upload.start();
@@ -241,7 +250,6 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     session.status = head.status;
     if (this.#tunnel !== undefined) return this.#openTunnel(head, this.#tunnel);
     if (body === undefined) {
-      setEmptyBody(head, session.request.method);
       this.#exchange.sendHead(head, 'none');
       return this.#end(undefined);
     }
@@ -279,7 +287,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
   #fail(thrown: unknown): void {
     if (this.#ended) return;
     const error = asProxyError(thrown);
-    this.#connection?.close();
+    this.#connection?.release(this);
     this.#connection = undefined;
     answerFailure(this.#session, this.#exchange, error);
     this.#end(error);
@@ -318,13 +326,6 @@ function isPending<T>(value: Awaitable<T>): value is Promise<T> {
   return (
     value instanceof Promise || (typeof value === 'object' && value !== null && 'then' in value)
   );
-}
-
-/** A response to HEAD, and a 304, may name the length of a body that does not follow. */
-function setEmptyBody(head: ResponseHead, method: string): void {
-  const mayKeepLength = method === 'HEAD' || head.status === 304;
-  if (!mayKeepLength && head.status >= 200 && head.status !== 204)
-    head.headers.set('Content-Length', '0');
 }
 
 function sendOwn(session: Session, exchange: Exchange, { status, headers, body }: Answer): void {

@@ -16,6 +16,8 @@ export interface TcpHandle {
   /** Called with the handle as `this`; how many bytes, or which error, is in the stream state. */
   onread: ((this: TcpHandle) => void) | undefined;
   readonly fd: number;
+  /** Bytes of unfinished writes. */
+  readonly writeQueueSize: number;
   /** Whose handle it is; for `onread`, which is one function for all of them. */
   owner?: HandleOwner;
   readStart(): number;

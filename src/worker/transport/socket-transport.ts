@@ -28,6 +28,7 @@ export class SocketTransport implements Transport, EndOfTurnListener {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly tls: TlsFacts | undefined;
+  handOvers = 0;
   readonly #socket: Socket;
   readonly #raw: Socket;
   #owner: TransportOwner = NOBODY;
@@ -41,6 +42,8 @@ export class SocketTransport implements Transport, EndOfTurnListener {
   /** The other side has ended while nothing was to arrive. */
   #endIsHeld = false;
   #ending = false;
+  /** Node was told that no more will come. */
+  #isShutDown = false;
   #failure: Error | undefined;
 
   private constructor(socket: Socket, secured: SecuredBy | undefined) {
@@ -142,6 +145,7 @@ export class SocketTransport implements Transport, EndOfTurnListener {
 
   /** Node finishes a write in the turn after it, even if the kernel took everything at once. */
   #write(bytes: Buffer): void {
+    this.handOvers += 1;
     this.#unfinished += bytes.length;
     this.#socket.write(bytes, () => this.#written(bytes.length));
     this.#callAtEndOfTurn();
@@ -149,9 +153,15 @@ export class SocketTransport implements Transport, EndOfTurnListener {
 
   #written(length: number): void {
     this.#unfinished -= length;
-    if (this.#unfinished > 0 || !this.#isBlocked || this.#failure !== undefined) return;
+    if (this.#unfinished > 0 || this.#socket.destroyed) return;
+    if (this.#ending) this.#shutDown();
+    if (!this.#isBlocked) return;
     this.#isBlocked = false;
     this.#owner.onWritable();
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength + this.#waiting.length;
   }
 
   #callAtEndOfTurn(): void {
@@ -177,6 +187,12 @@ export class SocketTransport implements Transport, EndOfTurnListener {
     if (this.#ending) return;
     this.#writeWaiting();
     this.#ending = true;
+    if (this.#unfinished === 0) this.#shutDown();
+  }
+
+  /** Only when everything has left: a socket that waits to be shut down can no longer be reset. */
+  #shutDown(): void {
+    this.#isShutDown = true;
     this.#socket.end();
   }
 
@@ -187,9 +203,8 @@ export class SocketTransport implements Transport, EndOfTurnListener {
   }
 
   reset(): void {
-    // A Unix socket has no reset, and one that is shutting down cannot be reset any more. Over
-    // TLS the end that was not announced says the same.
-    if (this.remotePort !== 0 && !this.#ending) closeWithReset(this.#raw);
+    // A Unix socket has no reset.
+    if (this.remotePort !== 0 && !this.#isShutDown) closeWithReset(this.#raw);
     this.destroy();
   }
 }

@@ -50,6 +50,7 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly tls = undefined;
+  handOvers = 0;
   readonly #handle: TcpHandle;
   #owner: TransportOwner = NOBODY;
   /** Text that leaves at the end of this turn, or after what is unfinished. */
@@ -138,6 +139,7 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     const text = this.#waiting;
     this.#waiting = '';
     if (text === '' || this.#closing) return true;
+    this.handOvers += 1;
     const { WriteWrap, state, WRITE_IS_ASYNC } = internals;
     const request = (spareRequest ??= new WriteWrap());
     const status = this.#handle.writeLatin1String(request, text);
@@ -149,6 +151,7 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     if (!this.#canWrite()) return true;
     const text = this.#waiting + latin1;
     this.#waiting = '';
+    this.handOvers += 1;
     const taken = this.#unfinished > 0 ? 0 : this.#tryWrite(text, bytes, from, end);
     if (taken < 0) return true;
     const textTaken = Math.min(taken, text.length);
@@ -158,6 +161,11 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     copy.latin1Write(text.slice(textTaken), 0);
     bytes.copy(copy, text.length - textTaken, from + taken - textTaken, end);
     return this.#writeLater(copy);
+  }
+
+  get unsentBytes(): number {
+    const unfinished = this.#unfinished > 0 ? this.#handle.writeQueueSize : 0;
+    return unfinished + this.#waiting.length;
   }
 
   /** @returns bytes that the kernel took of both; -1 if it failed */
@@ -191,9 +199,15 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
       this.#unfinished -= 1;
       if (this.#closing) return;
       if (status < 0) this.#writeFailed(status);
-      else if (this.#unfinished === 0 && this.#writeWaiting()) this.#owner.onWritable();
+      else if (this.#unfinished === 0 && this.#writeWaiting()) this.#wroteWaiting();
     };
     return false;
+  }
+
+  /** Nothing is left here. */
+  #wroteWaiting(): void {
+    if (this.#ending) this.#shutdown();
+    this.#owner.onWritable();
   }
 
   #canWrite(): boolean {
@@ -216,6 +230,12 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     if (this.#ending || this.#closing) return;
     if (!this.#writeWaiting()) this.#owner.onBlocked();
     this.#ending = true;
+    if (this.#unfinished === 0) this.#shutdown();
+  }
+
+  /** Only when everything has left: a handle that waits to be shut down can no longer be reset. */
+  #shutdown(): void {
+    if (this.#closing) return;
     const request = new internals.ShutdownWrap();
     request.oncomplete = () => this.#wroteAll();
     const status = this.#handle.shutdown(request);
@@ -230,7 +250,8 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   }
 
   #closeIfEnded(): void {
-    if (this.#readEnded && this.#writeEnded) this.destroy();
+    const noMoreToWrite = this.#writeEnded || this.#failure !== undefined;
+    if (this.#readEnded && noMoreToWrite) this.destroy();
   }
 
   destroy(): void {

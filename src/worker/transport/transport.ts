@@ -41,6 +41,10 @@ export interface Transport {
    * @returns as `writeText`
    */
   writeBytes(latin1: string, bytes: Buffer, from: number, end: number): boolean;
+  /** Written, but not yet given to the kernel. */
+  readonly unsentBytes: number;
+  /** How often something was given to the kernel. What was written at this count is still waiting. */
+  readonly handOvers: number;
   /** Reads no more for now; nothing arrives after the call. */
   pause(): void;
   resume(): void;

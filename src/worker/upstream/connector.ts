@@ -33,9 +33,15 @@ export class Connector {
     };
   }
 
-  /** A pooled connection, at once; `undefined` if there is none. */
-  reuse(peer: HttpPeer): UpstreamConnection | undefined {
-    const connection = this.#pool.take(peer.poolKey);
+  /**
+   * A connection that is open already, at once; `undefined` if there is none.
+   *
+   * @param isShareable the request may be sent behind others (`UpstreamConnection.send`)
+   */
+  reuse(peer: HttpPeer, isShareable: boolean): UpstreamConnection | undefined {
+    const shared =
+      isShareable && peer.pipelining > 1 ? this.#pool.takeShared(peer.poolKey) : undefined;
+    const connection = shared ?? this.#pool.take(peer.poolKey);
     if (connection !== undefined) this.#recorder.upstream(peer.upstream).reused();
     return connection;
   }
@@ -52,6 +58,7 @@ export class Connector {
         this.#recorder.upstream(peer.upstream).opened();
         connected((transport) => {
           const connection = new UpstreamConnection(peer, transport, this.#deadlines, this.#events);
+          if (peer.pipelining > 1) this.#pool.share(connection);
           resolve(connection);
           return connection;
         });

@@ -1,5 +1,6 @@
 /**
- * A connection to a peer that speaks HTTP/1.1, carrying one request at a time.
+ * A connection to a peer that speaks HTTP/1.1, answering one request at a time.
+ * If its upstream asks for pipelining, more requests may be sent behind that one.
  *
  *   Idle       → AwaitingHead  a request is on its way
  *   AwaitingHead → Body        the final head has come, with a body to follow
@@ -20,10 +21,12 @@ import { knownNames } from '../http/known-names.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
 import { chunkHead, lastChunk, requestHeadText } from '../protocol/http1/encode.ts';
+import { agreeFraming, FRAMING_FIELDS } from '../protocol/http1/framing.ts';
 import { ResponseHeadParser } from '../protocol/http1/response-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import { SMALL_WRITE, type Transport, type TransportOwner } from '../transport/transport.ts';
 import type { HttpPeer } from './peer.ts';
+import { Discarding, Pipeline } from './pipeline.ts';
 
 const State = { Idle: 0, AwaitingHead: 1, Body: 2, Closed: 3 } as const;
 type State = (typeof State)[keyof typeof State];
@@ -79,14 +82,22 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #unsent = '';
   #interimHeads = 0;
   #gotBytes = false;
+  /** Of the transport, when the request was written. */
+  #handOversBefore = Number.NaN;
   #consuming = false;
-  #asksUpgrade = false;
+  /** The protocols that the request asked for. */
+  #askedUpgrade: string | undefined;
   #tunnel = false;
   #writeBlocked = false;
   #paused = false;
   /** The peer has finished, but the proxy has not yet taken what it sent. */
   #endIsHeld = false;
   #failure: ProxyError | undefined;
+  /** It has kept the connection open after an answer, so requests may be sent ahead of answers. */
+  #isPersistent = false;
+  /** The request that is being answered has nothing that those behind it could come to harm by. */
+  #isShareable = false;
+  readonly #pipeline = new Pipeline();
 
   constructor(
     peer: HttpPeer,
@@ -117,34 +128,88 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.deadlineAt = this.#deadlines.now + this.peer.idleTimeoutMs;
   }
 
+  /** Another request may be sent behind those that are not answered yet. */
+  get hasRoom(): boolean {
+    return (
+      this.#isPersistent &&
+      this.#isShareable &&
+      this.#keepAlive &&
+      !this.#paused &&
+      !this.#writeBlocked &&
+      this.#state !== State.Idle &&
+      this.#state !== State.Closed &&
+      this.#pipeline.length + 1 < this.peer.pipelining
+    );
+  }
+
   /**
    * Sends a request head; its body, if any, follows through this object as an `OutgoingBody`.
    *
    * @param body only its length is looked at, for the framing fields
    * @param requester hears of the response, not before this returns
+   * @param isShareable others may be sent behind it, and it behind others: it has
+   *   no body, asks for no upgrade, and may be sent again if the connection ends
    */
-  send(head: RequestHead, body: IncomingBody | undefined, requester: ResponseReceiver): void {
-    this.#requester = requester;
-    this.#asksUpgrade = !head.headers.lacks(UPGRADE);
-    this.#state = State.AwaitingHead;
+  send(
+    head: RequestHead,
+    body: IncomingBody | undefined,
+    requester: ResponseReceiver,
+    isShareable: boolean,
+  ): void {
     this.useCount += 1;
-    this.#method = head.method;
+    if (this.#state !== State.Idle) {
+      this.#pipeline.push({ requester, method: head.method });
+      if (!head.headers.lacks(FRAMING_FIELDS)) agreeFraming(head.headers, 0);
+      this.#unsent += requestHeadText(head, '');
+      return this.flush();
+    }
+    this.#awaitAnswer(requester, head.method);
+    this.#handOversBefore = this.#transport.handOvers;
+    this.#askedUpgrade = head.headers.lacks(UPGRADE) ? undefined : head.headers.get('upgrade');
+    this.#isShareable = isShareable;
     this.#keepAlive = true;
-    this.#gotBytes = false;
-    this.#interimHeads = 0;
     this.#requestComplete = body === undefined;
     this.#chunked = body !== undefined && body.length === undefined;
-    this.#unsent = requestHeadText(head, this.#chunked ? 'Transfer-Encoding: chunked\r\n' : '');
+    let framing = '';
+    if (body !== undefined) framing = agreeFraming(head.headers, body.length);
+    else if (!head.headers.lacks(FRAMING_FIELDS)) agreeFraming(head.headers, 0);
+    this.#unsent = requestHeadText(head, framing);
     this.#armRead();
     if (body === undefined) this.flush();
   }
 
-  /** Ends the connection in the middle of whatever it does; nobody is told but the pool. */
+  #awaitAnswer(requester: ResponseReceiver, method: string): void {
+    this.#requester = requester;
+    this.#method = method;
+    this.#state = State.AwaitingHead;
+    this.#gotBytes = false;
+    this.#interimHeads = 0;
+    this.#handOversBefore = Number.NaN;
+  }
+
+  /** That request does not want its response any more, or the rest of it. Others are not harmed. */
+  release(requester: ResponseReceiver): void {
+    if (this.#pipeline.abandon(requester)) return;
+    if (this.#pipeline.length === 0) return this.close();
+    const nobody = new Discarding();
+    if (this.#state === State.AwaitingHead) this.#requester = nobody;
+    else nobody.take(this);
+  }
+
+  /** Ends the connection in the middle of whatever it does; its own request is not told. */
   close(): void {
     this.#requester = undefined;
     this.#receiver = undefined;
     this.onDrain = undefined;
+    this.#keepAlive = false;
     this.#transport.destroy();
+    this.#failPipeline();
+  }
+
+  /** Requests that the peer may have seen, but has not begun to answer. */
+  #failPipeline(): void {
+    const detail = `${this.peer.address} closed before it answered a pipelined request`;
+    this.#pipeline.fail(() => new ProxyError('upstream/idle-connection-closed', detail));
   }
 
   // ── the request's body ────────────────────────────────────────────────────
@@ -156,7 +221,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     if (this.#unsent.length + length <= SMALL_WRITE) {
       this.#unsent += bytes.latin1Slice(from, end);
       if (this.#chunked) this.#unsent += '\r\n';
-      return true;
+      return !this.#writeBlocked;
     }
     const text = this.#unsent;
     this.#unsent = this.#chunked ? '\r\n' : '';
@@ -188,8 +253,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** The client has said all it will; the peer may go on. */
   #halfClose(): void {
-    if (this.#state === State.Idle) this.#transport.destroy();
-    else this.#transport.end();
+    this.#transport.end();
+    if (this.#state === State.Idle) this.#awaitTaken();
+  }
+
+  /** Both sides of a tunnel have said all they will; the peer may still be taking the end of it. */
+  #awaitTaken(): void {
+    this.deadlineAt = this.#deadlines.now + this.peer.writeTimeoutMs;
   }
 
   #blocked(): void {
@@ -232,7 +302,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   // ── what arrives ──────────────────────────────────────────────────────────
 
   onBytes(bytes: Buffer, from: number, end: number): void {
-    this.#gotBytes = true;
+    // They were on their way before the request was: somebody's, but not its answer.
+    if (this.#transport.handOvers === this.#handOversBefore) {
+      return this.#fail('upstream/unasked-bytes', 'sent bytes before it was asked anything');
+    }
     if (this.#state === State.AwaitingHead || this.#state === State.Body) this.#armRead();
     if (this.#held === undefined) return this.#consume(bytes, from, end);
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
@@ -265,6 +338,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     while (from < end) {
       switch (this.#state) {
         case State.AwaitingHead: {
+          this.#gotBytes = true;
           const next = PARSER.parse(bytes, from, end, this.#method);
           if (next < 0) {
             this.#held = Buffer.from(bytes.subarray(from, end));
@@ -281,7 +355,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
           break;
         case State.Idle:
           // A peer that talks when nobody asked: what it says could be taken for an answer.
-          return this.#fail('upstream/malformed-message', 'sent bytes that no request asked for');
+          return this.#fail('upstream/unasked-bytes', 'sent bytes that no request asked for');
         case State.Closed:
           return;
       }
@@ -318,8 +392,18 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #upgraded(head: ResponseHead): void {
-    if (!this.#asksUpgrade) throw new Malformed('expected no 101, as no upgrade was asked for');
-    if (head.headers.lacks(UPGRADE)) throw new Malformed('expected Upgrade in a 101, got none');
+    const asked = this.#askedUpgrade;
+    if (asked === undefined) throw new Malformed('expected no 101, as no upgrade was asked for');
+    const agreed = head.headers.get('upgrade');
+    // RFC 9110 §7.8: a server switches to nothing that the client did not name.
+    if (
+      agreed === undefined ||
+      !protocols(agreed).every((each) => protocols(asked).includes(each))
+    ) {
+      throw new Malformed(
+        `expected Upgrade to be ${JSON.stringify(asked)}, got ${JSON.stringify(agreed)}`,
+      );
+    }
     const requester = this.#requester;
     this.#requester = undefined;
     this.#receiver = undefined;
@@ -348,6 +432,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     const receiver = this.#receiver;
     this.#receiver = undefined;
     this.#state = State.Idle;
+    // Whoever asked for the pause has all of it, and will not ask for more.
+    if (this.#paused) this.resume();
     const { trailers } = this.#decoder;
     this.#settle(more);
     receiver?.onEnd(trailers);
@@ -356,12 +442,21 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** Response complete: the connection is free once the request is, too. */
   #settle(more: boolean): void {
     this.deadlineAt = NEVER;
+    const behind = this.#pipeline.length;
     // What follows a complete response could be taken for the answer to the next request.
-    if (more) this.#keepAlive = false;
+    if (more && behind === 0) this.#keepAlive = false;
     // Half of a tunnel: the other direction closes it.
-    if (this.#tunnel && !this.#requestComplete) return;
-    if (!this.#keepAlive) return this.#transport.destroy();
-    if (this.#requestComplete) this.#events.onReusable(this);
+    if (this.#tunnel) return this.#requestComplete ? this.#awaitTaken() : undefined;
+    if (!this.#keepAlive) {
+      this.#transport.destroy();
+      return this.#failPipeline();
+    }
+    this.#isPersistent = true;
+    if (behind > 0) {
+      const { requester, method } = this.#pipeline.next()!;
+      this.#awaitAnswer(requester, method);
+      this.#armRead();
+    } else if (this.#requestComplete) this.#events.onReusable(this);
   }
 
   onData(bytes: Buffer, from: number, end: number): void {
@@ -430,5 +525,11 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#events.onGone(this);
     requester?.onFailed(error);
     receiver?.onError(error);
+    this.#failPipeline();
   }
+}
+
+/** The elements of an Upgrade field. */
+function protocols(upgrade: string): string[] {
+  return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase());
 }

@@ -14,6 +14,12 @@ export interface PeerOptions extends ClientTlsOptions {
   readonly idleTimeoutMs?: number;
   /** Idle connections kept to this peer, per worker. Default 64. */
   readonly maxIdle?: number;
+  /**
+   * How many requests may be under way on one connection, sent without waiting for
+   * answers. Default 1: none. More pays where the proxy is the bottleneck and the
+   * peer answers everything equally fast; elsewhere a slow answer delays all behind it.
+   */
+  readonly pipelining?: number;
   /** The upstream's name, for logs and metrics. Default: the address. */
   readonly upstream?: string;
   /** Source address of IPv4 connections. */
@@ -33,6 +39,7 @@ export class HttpPeer {
   readonly writeTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxIdle: number;
+  readonly pipelining: number;
   readonly bindToIpv4: string | undefined;
   readonly bindToIpv6: string | undefined;
   /** `undefined`: the peer speaks HTTP from the first byte on. */
@@ -55,6 +62,7 @@ export class HttpPeer {
     this.writeTimeoutMs = options.writeTimeoutMs ?? 60_000;
     this.idleTimeoutMs = options.idleTimeoutMs ?? 60_000;
     this.maxIdle = options.maxIdle ?? 64;
+    this.pipelining = options.pipelining ?? 1;
     this.bindToIpv4 = options.bindToIpv4;
     this.bindToIpv6 = options.bindToIpv6;
     this.tls = tlsFrom(host, options);

@@ -2,6 +2,9 @@
  * Connections to peers that are kept for the next request. The most recently
  * used one is taken first, so that those a quiet period does not need expire.
  *
+ * Of a peer that requests are pipelined to, those that are in use are known too,
+ * so that further requests can be sent behind the ones under way.
+ *
  * Two bounds hold: so many per peer, and so many in all; at the second one the
  * connection that has rested longest makes room.
  */
@@ -11,6 +14,8 @@ export class Pool {
   readonly #maxIdle: number;
   /** By pool key; in each list the one that has rested longest comes first. */
   readonly #byPeer = new Map<string, UpstreamConnection[]>();
+  /** Those of peers with pipelining that are open, busy or idle, by pool key. */
+  readonly #shared = new Map<string, UpstreamConnection[]>();
   #size = 0;
 
   /** @param maxIdle connections in all; 0 keeps none */
@@ -20,6 +25,22 @@ export class Pool {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** A new connection that several requests may be under way on. */
+  share(connection: UpstreamConnection): void {
+    const { poolKey } = connection.peer;
+    const known = this.#shared.get(poolKey);
+    if (known === undefined) this.#shared.set(poolKey, [connection]);
+    else known.push(connection);
+  }
+
+  /** One that is in use and has room for another request. The first ones fill up first, so that writes join. */
+  takeShared(poolKey: string): UpstreamConnection | undefined {
+    const open = this.#shared.get(poolKey);
+    if (open === undefined) return undefined;
+    for (const connection of open) if (connection.hasRoom) return connection;
+    return undefined;
   }
 
   take(poolKey: string): UpstreamConnection | undefined {
@@ -41,8 +62,21 @@ export class Pool {
     connection.rest();
   }
 
-  /** It ended while it rested. */
+  /** It has ended. */
   remove(connection: UpstreamConnection): void {
+    this.#forgetShared(connection);
+    this.#forgetIdle(connection);
+  }
+
+  #forgetShared(connection: UpstreamConnection): void {
+    const open = this.#shared.get(connection.peer.poolKey);
+    const at = open?.indexOf(connection) ?? -1;
+    if (open === undefined || at < 0) return;
+    open.splice(at, 1);
+    if (open.length === 0) this.#shared.delete(connection.peer.poolKey);
+  }
+
+  #forgetIdle(connection: UpstreamConnection): void {
     const ofPeer = this.#byPeer.get(connection.peer.poolKey);
     const at = ofPeer?.indexOf(connection) ?? -1;
     if (ofPeer === undefined || at < 0) return;
@@ -75,7 +109,7 @@ export class Pool {
       }
     }
     if (oldest === undefined) return;
-    this.remove(oldest);
+    this.#forgetIdle(oldest);
     oldest.close();
   }
 }

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { eventually, rawClient, rawPeer, startPeer, startSluice } from '../../support/index.ts';
+import {
+  eventually,
+  rawClient,
+  rawPeer,
+  startPeer,
+  startSluice,
+  turnedAway,
+} from '../../support/index.ts';
 
 const gatewayTo = (address: string, more: string) => `
   upstreams: { api: { peers: ['${address}'] } }
@@ -10,6 +17,30 @@ const gatewayTo = (address: string, more: string) => `
       ${more}
       routes: [{ upstream: api }]
 `;
+
+describe('a request head', () => {
+  test('has the limits of its service, each with its own answer', async (t) => {
+    const peer = await startPeer(t);
+    const limits = 'limits: { max_target: 64B, max_head: 256B, max_headers: 3 }';
+    const sluice = await startSluice(t, gatewayTo(peer.address, limits));
+    const head = (target: string, fields: string) =>
+      `GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${fields}\r\n`;
+    const room = 256 - head('/', 'X: \r\n').length;
+    const rows = [
+      { sent: head(`/${'x'.repeat(63)}`, ''), status: '200' },
+      { sent: head(`/${'x'.repeat(64)}`, ''), status: '414' },
+      { sent: head('/', `X: ${'x'.repeat(room)}\r\n`), status: '200' },
+      { sent: head('/', `X: ${'x'.repeat(room + 1)}\r\n`), status: '431' },
+      { sent: head('/', 'X: y\r\n'), status: '200' },
+      { sent: head('/', 'X: y\r\nX: y\r\n'), status: '431' },
+    ];
+    for (const { sent, status } of rows) {
+      const client = await rawClient(t, sluice.port);
+      client.send(sent);
+      assert.equal((await client.closed()).slice(9, 12), status, sent);
+    }
+  });
+});
 
 describe('a request body', () => {
   const bodies = [
@@ -188,8 +219,7 @@ describe('a connection', () => {
       'two connections',
     );
 
-    const third = await rawClient(t, sluice.port);
-    assert.equal(await third.closed(), '');
+    assert.equal(await turnedAway(t, sluice.port), '');
     assert.equal((await sluice.get('/', { localAddress: '127.0.0.2' })).status, 200);
     assert.equal(
       await sluice.metric('sluice_connections_refused_total{service="edge",reason="per-client"}'),
@@ -214,8 +244,7 @@ describe('a connection', () => {
     await (await peer.nextConnection()).receives(/next/);
     assert.equal(await idle.closed(), '');
 
-    const refused = await rawClient(t, sluice.port);
-    assert.equal(await refused.closed(), '');
+    assert.equal(await turnedAway(t, sluice.port), '');
     assert.equal(
       await sluice.metric('sluice_connections_refused_total{service="edge",reason="full"}'),
       1,

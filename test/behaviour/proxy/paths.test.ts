@@ -69,4 +69,36 @@ describe('a path', () => {
     assert.equal(error, 'downstream/path-not-allowed');
     assert.match(detail!, /allow it with paths: \[encoded_slash\]/);
   });
+
+  test('may be spelled as the service allows', async (t) => {
+    const peer = await startPeer(t);
+    const sluice = await startSluice(
+      t,
+      `
+      upstreams: { api: { peers: ['${peer.address}'] } }
+      services:
+        - name: edge
+          listen: [127.0.0.1:0]
+          paths: [encoded_slash, encoded_backslash, encoded_nul, encoded_dots]
+          routes: [{ upstream: api }]
+      `,
+    );
+    const ask = async (target: string) => {
+      const client = await rawClient(t, sluice.port);
+      client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+      return (await client.closed()).slice(9, 12);
+    };
+
+    for (const target of ['/a%2fb', '/a%5cb', '/a%00', '/a/%2e%2E/b']) {
+      assert.equal(await ask(target), '200', target);
+    }
+    assert.deepEqual(
+      peer.requests.map(({ target }) => target),
+      ['/a%2Fb', '/a%5Cb', '/a%00', '/b'],
+    );
+    // Nothing allows what leaves the root, or what a peer may decode into that.
+    for (const target of ['/%2e%2e/a', '/a/..%2f..%2fb', '/..']) {
+      assert.equal(await ask(target), '400', target);
+    }
+  });
 });

@@ -188,10 +188,11 @@ export class ChunkedDecoder {
 
 /** RFC 9110 §6.5.1: what frames, routes or authenticates a message cannot come after it. */
 const FORBIDDEN_TRAILER =
-  /^(?:content-.*|transfer-encoding|host|connection|keep-alive|proxy-.*|te|trailer|upgrade|authorization|www-authenticate|set-cookie|cookie|cache-control|expect|max-forwards|range|if-.*|age|date|expires|location|retry-after|vary|warning|x-forwarded-.*|forwarded)$/i;
+  /^(?:content-.*|transfer-encoding|host|connection|keep-alive|proxy(?:-.*)?|te|trailer|upgrade|authorization|www-authenticate|set-cookie|cookie|cache-control|expect|max-forwards|range|if-.*|age|date|expires|location|retry-after|vary|via|warning|x-forwarded-.*|x-real-ip|forwarded)$/i;
 
+/** An underscore is a dash to some peers, so it is one here. */
 function allowedTrailers(trailers: Headers): Headers | undefined {
-  trailers.filter((name) => !FORBIDDEN_TRAILER.test(name));
+  trailers.filter((name) => !FORBIDDEN_TRAILER.test(name.replaceAll('_', '-')));
   return trailers.size === 0 ? undefined : trailers;
 }
 

@@ -9,6 +9,9 @@ const CONTENT_LENGTH = knownNames('content-length');
 const TRANSFER_ENCODING = knownNames('transfer-encoding');
 const CONNECTION = knownNames('connection');
 
+/** The fields that say where a body ends. */
+export const FRAMING_FIELDS = CONTENT_LENGTH | TRANSFER_ENCODING;
+
 const NONE: BodyFraming = { kind: 'none' };
 const CHUNKED: BodyFraming = { kind: 'chunked' };
 const UNTIL_CLOSE: BodyFraming = { kind: 'until-close' };
@@ -36,6 +39,8 @@ export function responseFraming(
   if (isChunked && (status < 200 || status === 204)) {
     throw new Malformed(`expected no Transfer-Encoding in a ${status} response`);
   }
+  // RFC 9110 §8.6: they must not have a length either, and whoever believed it would wait for a body.
+  if (length !== undefined && (status < 200 || status === 204)) headers.delete('content-length');
   if (requestMethod === 'HEAD' || hasNoBody(status)) return NONE;
   if (requestMethod === 'CONNECT' && status < 300) return NONE;
   if (isChunked) return CHUNKED;
@@ -49,7 +54,11 @@ function declaredLength(headers: Headers): number | undefined {
   if (headers.repeats(CONTENT_LENGTH))
     throw new Malformed('expected one Content-Length, got several');
   const length = lengthFrom(first);
-  if (Number.isSafeInteger(length)) return length;
+  if (Number.isSafeInteger(length)) {
+    // Zeros in front are allowed, but whoever comes after us may take them for the sign of octal.
+    if (first.length > 1 && first.startsWith('0')) headers.set('Content-Length', String(length));
+    return length;
+  }
   throw new Malformed(
     `expected Content-Length to be a number below 2^53, got ${JSON.stringify(first)}`,
   );
@@ -91,6 +100,29 @@ function declaresChunked(headers: Headers, version: HttpVersion): boolean {
     `expected Transfer-Encoding "chunked", got ${JSON.stringify(first)}`,
     'transfer-coding-not-supported',
   );
+}
+
+/**
+ * Makes the framing fields agree with the body that will follow: with others,
+ * which somebody may have set on the way, the reader would take the rest of one
+ * message for the next one.
+ *
+ * @param length bytes; `undefined`: in chunks
+ * @returns the line that is missing, with its CRLF
+ */
+export function agreeFraming(headers: Headers, length: number | undefined): string {
+  headers.remove(TRANSFER_ENCODING);
+  if (length === undefined) {
+    headers.remove(CONTENT_LENGTH);
+    return 'Transfer-Encoding: chunked\r\n';
+  }
+  const wanted = String(length);
+  if (!headers.lacks(CONTENT_LENGTH)) {
+    const isSo = headers.known(CONTENT_LENGTH, 'content-length') === wanted;
+    if (isSo && !headers.repeats(CONTENT_LENGTH)) return '';
+    headers.remove(CONTENT_LENGTH);
+  }
+  return `Content-Length: ${wanted}\r\n`;
 }
 
 /** What `Connection` says: how the connection goes on, and the protocols that the sender wants to change to. */

@@ -277,7 +277,12 @@ function resolveTarget(
 }
 
 function expectsContinue(headers: Headers, version: HttpVersion): boolean {
-  if (headers.lacks(EXPECT) || version === '1.0') return false;
+  if (headers.lacks(EXPECT)) return false;
+  if (version === '1.0') {
+    // RFC 9110 §10.1.1: it means nothing there, but would mean something in the request that goes on.
+    headers.delete('expect');
+    return false;
+  }
   const all = headers.getAll('expect');
   if (all.length === 1 && all[0]!.toLowerCase() === '100-continue') return true;
   throw new Malformed(

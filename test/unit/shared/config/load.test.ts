@@ -49,7 +49,7 @@ describe('a configuration', () => {
       connect_timeout: 5_000,
       read_timeout: 60_000,
       write_timeout: 60_000,
-      pool: { max_idle: 64, idle_timeout: 60_000 },
+      pool: { max_idle: 64, idle_timeout: 60_000, pipelining: 1 },
     });
     assert.deepEqual(settings.services[0], {
       name: 'edge',

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Admission, clientOf } from '../../../../src/worker/downstream/admission.ts';
+import {
+  Admission,
+  clientOf,
+  ConnectionBudget,
+} from '../../../../src/worker/downstream/admission.ts';
 import { defaultMaxConnections } from '../../../../src/worker/downstream/open-files.ts';
 
 describe('admission', () => {
   const limits = { maxConnections: 4, maxConnectionsPerClient: 2 };
 
   test('stops one client before all, and lets it in again when it has left', () => {
-    const admission = new Admission(limits, undefined);
+    const admission = new Admission(limits, unlimited(), undefined);
     assert.equal(admission.enter('192.0.2.1'), undefined);
     assert.equal(admission.enter('192.0.2.1'), undefined);
     assert.equal(admission.enter('192.0.2.1'), 'per-client');
@@ -22,9 +26,24 @@ describe('admission', () => {
   });
 
   test('lets trusted proxies have any number, up to all', () => {
-    const admission = new Admission(limits, (address) => address === '10.0.0.1');
+    const admission = new Admission(limits, unlimited(), (address) => address === '10.0.0.1');
     const answers = Array.from({ length: 5 }, () => admission.enter('10.0.0.1'));
     assert.deepEqual(answers, [undefined, undefined, undefined, undefined, 'full']);
+  });
+
+  test('is of all services together, since they share the process’s open files', () => {
+    const budget = new ConnectionBudget(3);
+    const one = new Admission(limits, budget, undefined);
+    const other = new Admission(limits, budget, undefined);
+    one.enter('192.0.2.1');
+    one.enter('192.0.2.1');
+    assert.equal(other.enter('192.0.2.1'), undefined);
+    assert.equal(other.enter('192.0.2.2'), 'full');
+    assert.equal(one.isFull, true);
+
+    one.leave('192.0.2.1');
+
+    assert.equal(other.enter('192.0.2.2'), undefined);
   });
 
   const clients = [
@@ -46,3 +65,7 @@ describe('admission', () => {
     assert.ok(defaultMaxConnections() >= 64);
   });
 });
+
+function unlimited(): ConnectionBudget {
+  return new ConnectionBudget(Number.POSITIVE_INFINITY);
+}

@@ -75,6 +75,52 @@ describe('the API key', () => {
   }
 });
 
+describe('twins of a name that a route judges or edits', () => {
+  const sent = () =>
+    Headers.from({
+      'X-Api-Key': 'secret123',
+      X_Api_Key: 'forged',
+      'x-api_key': 'forged',
+      X_User: 'forged',
+      'X-Trace_Id': 'forged',
+      X_Internal: 'forged',
+      X_Other: 'kept',
+    });
+  const passedOn = async (filter: Filter) => {
+    const request: RequestHead = { ...newSession().request, headers: sent() };
+    await filter.upstreamRequestFilter!(newSession(), request);
+    return [...request.headers].flat().join(' ');
+  };
+
+  test('do not reach the peer beside the API key', async () => {
+    const filter = apiKey({ header: 'x-api-key', keys: ['secret123'] });
+
+    assert.equal(
+      await passedOn(filter),
+      'X-Api-Key secret123 X_User forged X-Trace_Id forged X_Internal forged X_Other kept',
+    );
+  });
+
+  test('do not reach the peer in place of a field that is set, added or removed', async () => {
+    const filter = requestHeaders({
+      set: { 'X-User': 'real' },
+      add: { 'x-trace-id': 'real' },
+      remove: ['X-Internal', 'X-Api-Key'],
+    });
+
+    assert.equal(await passedOn(filter), 'X_Other kept X-User real x-trace-id real');
+  });
+
+  test('are the names with a dash if the name has an underscore', async () => {
+    const filter = requestHeaders({ set: { x_api_key: 'real' } });
+
+    assert.equal(
+      await passedOn(filter),
+      'X_User forged X-Trace_Id forged X_Internal forged X_Other kept x_api_key real',
+    );
+  });
+});
+
 describe('header edits', () => {
   const edits = {
     set: { server: 'Gateway', 'x-new': '1' },

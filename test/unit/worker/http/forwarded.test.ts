@@ -131,12 +131,32 @@ describe('what is said besides', () => {
     'x-forwarded_for',
     'X_FORWARDED-PROTO',
     'X_Forwarded_Host',
+    'X_Forwarded-Port',
+    'x_real_ip',
   ];
   for (const name of neverPassedOn) {
     test(`${name} is passed on from nobody`, () => {
       for (const client of ['192.0.2.1', '10.0.0.1']) {
         const trusts = trustFrom(['10.0.0.1']);
         assert.equal(told({ [name]: 'x' }, client, { trusts }).get(name), undefined);
+      }
+    });
+  }
+});
+
+describe('what proxies say that Sluice does not', () => {
+  const names = ['By', 'Port', 'Prefix', 'Scheme', 'Server', 'SSL'].map(
+    (end) => `X-Forwarded-${end}`,
+  );
+  for (const name of [...names, 'X-Real-IP']) {
+    test(`${name} is believed of trusted proxies only`, () => {
+      for (const [client, left] of [
+        ['192.0.2.1', undefined],
+        ['10.0.0.1', 'x'],
+      ] as const) {
+        const headers = Headers.from({ [name]: 'x' });
+        setForwarded(headers, exchangeOf(client, 'a.test'), { trusts: trustFrom(['10.0.0.1']) });
+        assert.equal(headers.get(name), left, client);
       }
     });
   }

@@ -14,6 +14,13 @@ const alwaysRemoved = [
   'Transfer-Encoding',
   'Upgrade',
   'HTTP2-Settings',
+  'Keep_Alive',
+  'Proxy_Connection',
+  'Proxy_Authenticate',
+  'Proxy_Authorization',
+  'Transfer_Encoding',
+  'HTTP2_Settings',
+  'Content_Length',
 ];
 
 const neverNominated = [
@@ -25,7 +32,9 @@ const neverNominated = [
   'Forwarded',
   'X-Forwarded-For',
   'X-Forwarded-Host',
+  'X-Forwarded-Port',
   'X-Forwarded-Proto',
+  'X-Real-IP',
 ];
 
 const nominations = [
@@ -46,7 +55,15 @@ describe('removeHopByHop', () => {
   });
 
   test('keeps the rest, also what only looks similar', () => {
-    const names = ['Keep-Alice', 'Trailers', 'Upgrades', 'TT', 'Content-Encoding', 'Accept'];
+    const names = [
+      'Keep-Alice',
+      'Trailers',
+      'Upgrades',
+      'TT',
+      'Content-Encoding',
+      'Accept',
+      'Content-Length',
+    ];
     assert.deepEqual(remaining(names.flatMap((name) => [name, 'x'])), names);
   });
 

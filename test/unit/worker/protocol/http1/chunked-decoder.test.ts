@@ -121,7 +121,13 @@ const forbiddenTrailers = [
   'Location',
   'Vary',
   'X-Forwarded-For',
+  'X-Real-IP',
   'Forwarded',
+  'Via',
+  'Proxy',
+  'Content_Length',
+  'transfer_encoding',
+  'X_Forwarded-For',
 ];
 
 describe('ChunkedDecoder', () => {

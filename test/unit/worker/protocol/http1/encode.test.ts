@@ -46,6 +46,43 @@ describe('a request head', () => {
     );
   });
 
+  test('that was read and written is read as before, and written as before', () => {
+    const blank = fc.constantFrom('', ' ', '\t', '  ', ' \t ');
+    const lines = fc
+      .array(fc.tuple(token, blank, value, blank), { maxLength: 20 })
+      .map((all) => all.map(([name, ...rest]) => `x-${name}:${rest.join('')}\r\n`).join(''));
+    const framing = fc.constantFrom(
+      '',
+      'Content-Length: 007\r\n',
+      'Transfer-Encoding:CHUNKED\r\n',
+      'Connection: x, y\r\n',
+    );
+    const target = fc.oneof(
+      path.map((each) => `/${each}`),
+      fc.constant('http://a.test'),
+    );
+    const version = fc.constantFrom('1.1', '1.0');
+    const parse = (wire: string) => {
+      const bytes = Buffer.from(wire, 'latin1');
+      const parser = new RequestHeadParser();
+      assert.equal(parser.parse(bytes, 0, bytes.length), bytes.length);
+      return parser.take();
+    };
+    fc.assert(
+      fc.property(target, version, lines, framing, (target, version, lines, framing) => {
+        fc.pre(version === '1.1' || !framing.startsWith('Transfer'));
+        const first = parse(
+          `PUT ${target} HTTP/${version}\r\nHost: a.test\r\n${lines}${framing}\r\n`,
+        );
+        const written = requestHeadText(first.head, '');
+        const second = parse(written);
+        assert.deepEqual(flat(second.head), { ...flat(first.head), version: '1.1' });
+        assert.deepEqual(second.framing, first.framing);
+        assert.equal(requestHeadText(second.head, ''), written);
+      }),
+    );
+  });
+
   test('carries the lines of the connection after its own', () => {
     const head = {
       method: 'POST',
@@ -76,6 +113,31 @@ describe('a response head', () => {
         const parser = new ResponseHeadParser();
         assert.equal(parser.parse(bytes, 0, bytes.length, 'GET'), bytes.length);
         assert.deepEqual(flat(parser.take().head), flat(head));
+      }),
+    );
+  });
+
+  test('that was read and written is read as before, and written as before', () => {
+    const blank = fc.constantFrom('', ' ', '\t', ' \t ');
+    const lines = fc
+      .array(fc.tuple(token, blank, value, blank), { maxLength: 20 })
+      .map((all) => all.map(([name, ...rest]) => `x-${name}:${rest.join('')}\r\n`).join(''));
+    const parse = (wire: string) => {
+      const bytes = Buffer.from(wire, 'latin1');
+      const parser = new ResponseHeadParser();
+      assert.equal(parser.parse(bytes, 0, bytes.length, 'GET'), bytes.length);
+      return parser.take();
+    };
+    const status = fc.integer({ min: 200, max: 599 });
+    const reason = fc.constantFrom('', ' ', ' OK', ' Fine \xe9');
+    fc.assert(
+      fc.property(status, reason, lines, (status, reason, lines) => {
+        const first = parse(`HTTP/1.1 ${status}${reason}\r\n${lines}Content-Length: 05\r\n\r\n`);
+        const written = responseHeadText(first.head, '');
+        const second = parse(written);
+        assert.deepEqual([...second.head.headers], [...first.head.headers]);
+        assert.deepEqual(second.framing, first.framing);
+        assert.equal(responseHeadText(second.head, ''), written);
       }),
     );
   });

@@ -81,7 +81,11 @@ const accepted: readonly { name: string; wire: string; to?: string; is: Expected
   { name: '100', wire: head('HTTP/1.1 100 Continue'), is: { framing: none, keepAlive: true } },
   { name: '101', wire: head('HTTP/1.1 101 S', 'Upgrade: x\r\n'), is: { framing: none } },
   { name: '204', wire: head('HTTP/1.1 204 No Content'), is: { framing: none, keepAlive: true } },
-  { name: '204 with a length', wire: head('HTTP/1.1 204 N', LENGTH_5), is: { framing: none } },
+  ...[100, 103, 204].map((status) => ({
+    name: `${status} with a length, which goes`,
+    wire: head(`HTTP/1.1 ${status} N`, `A: b\r\n${LENGTH_5}`),
+    is: { framing: none, fields: ['A', 'b'] },
+  })),
   {
     name: '304 with the length that 200 would have had',
     wire: head('HTTP/1.1 304 N', LENGTH_5),
