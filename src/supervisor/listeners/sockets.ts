@@ -114,10 +114,18 @@ function openUnix(libc: Libc, place: UnixPlace, slots: number): Opened {
     fds: Array.from({ length: slots }, () => fd),
     close() {
       libc.close(fd);
-      // Somebody else may have put theirs in its place.
-      if (isSameFile(ours, fileAt(path))) unlinkSync(path);
+      removeOurs(path, ours);
     },
   };
+}
+
+/** Somebody else may have put theirs in its place. */
+function removeOurs(path: string, ours: Stats): void {
+  try {
+    if (isSameFile(ours, fileAt(path))) unlinkSync(path);
+  } catch {
+    // Made as root and left to whom we run as now: the next start replaces it.
+  }
 }
 
 /** What a process that was killed has left behind. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -166,6 +166,32 @@ describe('a private key', () => {
       ),
       stderr,
     );
+  });
+
+  const isRoot = process.getuid?.() === 0;
+  test('is read before root is given up, also for later workers', { skip: !isRoot }, async (t) => {
+    const { cert, key } = pemFiles(t, edge);
+    const path = join(dirname(key), 'edge.sock');
+    const sluice = await startSluice(
+      t,
+      `
+      user: nobody
+      services:
+        - listen: [{ address: 127.0.0.1:0, tls: { cert: '${cert}', key: '${key}' } }, 'unix:${path}']
+          routes: [{ respond: { status: 200 } }]
+    `,
+    );
+    const [worker] = (await sluice.status()).workers;
+    const { uid } = statSync(`/proc/${worker!.pid}`);
+    assert.notEqual(uid, 0, 'the worker is not root');
+
+    process.kill(worker!.pid, 'SIGKILL');
+    await sluice.replaced(worker!.pid);
+    assert.equal((await getTls(sluice.port, '/')).status, 200);
+
+    // The file of the socket is in a folder of root's, and stays.
+    sluice.process.kill('SIGTERM');
+    assert.equal((await sluice.ended).code, 0);
   });
 
   test('is in no log, no command line and no environment, and is not needed any more', async (t) => {
