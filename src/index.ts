@@ -12,7 +12,7 @@ export {
   type PeerSpec,
 } from './worker/balance/load-balancer.ts';
 export { random, roundRobin, type Selection } from './worker/balance/selection.ts';
-export type { SocketAddress } from './worker/http/exchange.ts';
+export type { SocketAddress, TlsFacts } from './worker/http/exchange.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';
 export { RateLimiter } from './worker/limits/rate-limiter.ts';

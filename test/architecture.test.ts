@@ -17,6 +17,7 @@ const stacks = {
     ['shared'],
     ['worker/http'],
     ['worker/protocol', 'worker/transport'],
+    ['worker/tls'], // makes transports of transport's sockets, for both sides
     ['worker/upstream', 'worker/downstream', 'worker/router', 'worker/limits', 'worker/observe'],
     ['worker/balance'], // hands out peers of `upstream`
     ['worker/health', 'worker/proxy'],

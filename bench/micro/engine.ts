@@ -77,6 +77,7 @@ const RESPONSE = [
 class SilentTransport implements Transport {
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort = 40_000;
+  readonly tls = undefined;
   readonly unsentBytes = 0;
   /** Every request has left before its answer comes. */
   handOvers = 0;
@@ -107,7 +108,11 @@ function gatewayOf(folder: string): ProxyHttp<unknown> {
   if (!loaded.ok) throw new Error('the configuration of this benchmark is out of date');
   const { settings } = loaded;
   const [service] = settings.services;
-  return gateway(service!, balancersFrom(settings), undefined);
+  return gateway(
+    service!,
+    balancersFrom(settings, () => ''),
+    undefined,
+  );
 }
 
 const nothing: Filter = {
@@ -167,6 +172,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
       deadlines,
       headParser: new RequestHeadParser(),
       timeouts: {
+        tlsHandshakeMs: 30_000,
         requestHeadMs: 30_000,
         requestBodyMs: 30_000,
         responseWriteMs: 30_000,
@@ -182,6 +188,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
       handle: (exchange) => handleRequest(exchange, proxyService),
       mayConnect: undefined,
       server: { address: '127.0.0.1', port: 1 },
+      onHandshakeFailed() {},
     },
     () => {},
   );

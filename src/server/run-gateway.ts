@@ -14,7 +14,7 @@ function pathsOf({ paths = [] }: { readonly paths?: PathSpelling[] | undefined }
 /** Ends the process; see `Server.run`. */
 export function runGateway(options: ServerOptions = {}): Promise<never> {
   const server = Server.fromArgs(options);
-  const balancers = balancersFrom(server.settings);
+  const balancers = balancersFrom(server.settings, (path) => server.readPem(path));
   for (const settings of server.settings.services) {
     const service = new HttpProxyService(
       settings.name,
@@ -22,7 +22,7 @@ export function runGateway(options: ServerOptions = {}): Promise<never> {
       // What one route allows must get as far as the routes; the others refuse it there.
       { ...settings, paths: [...new Set([settings, ...settings.routes].flatMap(pathsOf))] },
     );
-    for (const { host, port } of settings.listen) service.addListener(host, port);
+    for (const { place, tls } of settings.listen) service.addListener(place, tls);
     server.addService(service);
   }
   return server.run();

@@ -7,6 +7,7 @@ import cluster from 'node:cluster';
 import type { Settings } from '../shared/config/settings.ts';
 import { readBoot } from '../shared/ipc/boot.ts';
 import { monotonicNs, type Clock } from '../shared/time/clock.ts';
+import type { PemContents } from '../shared/tls/pem-files.ts';
 import type { HttpProxyService } from './service.ts';
 import type { SupervisorSide } from './supervisor-side.ts';
 import { loadSync } from './load-sync.ts';
@@ -25,13 +26,15 @@ export class Server {
   readonly configuration: Readonly<Record<string, unknown>>;
   readonly clock: Clock;
   readonly #services: HttpProxyService[] = [];
+  readonly #pem: PemContents;
   readonly #supervisorSide: SupervisorSide | undefined;
 
   private constructor(clock: Clock, supervisorSide: SupervisorSide | undefined) {
-    const { settings, user } = supervisorSide ?? readBoot();
+    const { settings, user, pem } = supervisorSide ?? readBoot();
     this.settings = settings;
     this.configuration = user;
     this.clock = clock;
+    this.#pem = pem;
     this.#supervisorSide = supervisorSide;
   }
 
@@ -51,8 +54,20 @@ export class Server {
   }
 
   /**
-   * @throws {Error} a service of that name, or on that address, was added before
+   * What is in a PEM file, for `PeerOptions`. The first process reads it and hands
+   * it to the workers, which may not be allowed to any more. If it cannot be read,
+   * the process says so and ends.
+   *
+   * @param path relative to `working_directory`, as in the configuration
    */
+  readPem(path: string): string {
+    if (this.#supervisorSide !== undefined) return this.#supervisorSide.readPem(path);
+    const text = this.#pem[path];
+    if (text !== undefined) return text;
+    throw new Error(`readPem: the first process did not read ${path}, so no worker can`);
+  }
+
+  /** @throws {Error} a service of that name was added before */
   addService(service: HttpProxyService): this {
     for (const other of this.#services) {
       if (other.name === service.name)

@@ -1,5 +1,7 @@
 /** A proxy of the program, under a name, on some addresses. */
 import type { BootService } from '../shared/ipc/boot.ts';
+import { DEFAULT_UNIX_MODE, type Place } from '../shared/ipc/place.ts';
+import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
 import type { ServiceTiming } from '../worker/start.ts';
@@ -10,6 +12,11 @@ export type ConnectionSettings = Omit<BootService, 'name'>;
 export interface ServiceOptions extends ServiceTiming {
   /** In logs and metrics. Default: `proxy`. */
   readonly name?: string;
+}
+
+export interface UnixOptions {
+  /** Permissions of the socket's file: who may write may connect. Default 0o660. */
+  readonly mode?: number;
 }
 
 export class HttpProxyService {
@@ -42,25 +49,51 @@ export class HttpProxyService {
    * @throws {TypeError} the address is neither
    */
   addTcp(address: string): this {
-    const match = ADDRESS.exec(address);
-    const host = match?.[1] ?? match?.[2];
-    const port = Number(match?.[3]);
-    if (host === undefined || port > 65_535) {
-      throw new TypeError(
-        `addTcp: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`,
-      );
-    }
-    return this.addListener(host, port);
+    return this.addListener(tcpPlace('addTcp', address));
   }
 
-  /** As `addTcp`, with the parts already apart. */
-  addListener(host: string, port: number): this {
-    this.#listen.push({ service: this.name, host, port });
+  /**
+   * Accepts HTTP/1 over TLS 1.3 and 1.2.
+   *
+   * @param address as for `addTcp`
+   * @param files PEM files; they are read and checked before anything starts
+   * @throws {TypeError} the address is none
+   */
+  addTls(address: string, { cert, key }: IdentityFiles): this {
+    return this.addListener(tcpPlace('addTls', address), { cert, key });
+  }
+
+  /**
+   * Accepts HTTP/1 on a Unix socket, whose file appears with the start and goes with the end.
+   *
+   * @param path of the file
+   * @throws {TypeError} the path is empty, or the mode no set of permissions
+   */
+  addUnix(path: string, { mode = DEFAULT_UNIX_MODE }: UnixOptions = {}): this {
+    if (path === '') throw new TypeError('addUnix: expected the path of a socket, got ""');
+    if (!Number.isInteger(mode) || mode < 0 || mode > 0o777)
+      throw new TypeError(`addUnix: expected a mode such as 0o660, got ${mode}`);
+    return this.addListener({ path, mode });
+  }
+
+  /** As the three above, with the parts already apart. */
+  addListener(place: Place, tls?: IdentityFiles): this {
+    this.#listen.push({ service: this.name, place, tls });
     return this;
   }
 }
 
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/;
+
+function tcpPlace(caller: string, address: string): Place {
+  const match = ADDRESS.exec(address);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host !== undefined && port <= 65_535) return { host, port };
+  throw new TypeError(
+    `${caller}: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`,
+  );
+}
 
 /** Makes a service of your phases; give it addresses and add it to a server. */
 export function httpProxyService<Ctx>(

@@ -1,10 +1,14 @@
 /** What a program's first process does: read the command line, check, supervise, stop. */
 import { basename } from 'node:path';
 import { connectionDefaults, defaultConfig, loadConfig } from '../shared/config/load.ts';
+import type { Loaded } from '../shared/config/load.ts';
 import { formatProblem, formatProblems } from '../shared/config/problem.ts';
 import type { Settings } from '../shared/config/settings.ts';
+import { collide, showPlace } from '../shared/ipc/place.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
+import type { PemContents, PemFiles } from '../shared/tls/pem-files.ts';
 import { readArgs, type Options } from '../supervisor/cli/args.ts';
+import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
 import { startSupervisor, type Supervisor } from '../supervisor/start.ts';
 import { StartupError } from '../supervisor/startup-error.ts';
 import { allBalancers } from '../worker/balance/load-balancer.ts';
@@ -15,19 +19,29 @@ import { version } from './version.ts';
 export class SupervisorSide {
   readonly settings: Settings;
   readonly user: Readonly<Record<string, unknown>>;
+  readonly #pem: PemFiles;
   readonly #options: Options;
-  readonly #warnings: readonly string[];
+  readonly #warnings: string[];
 
-  private constructor(
-    settings: Settings,
-    user: Readonly<Record<string, unknown>>,
-    options: Options,
-    warnings: readonly string[],
-  ) {
-    this.settings = settings;
+  private constructor({ settings, user, pem, warnings, source }: Loaded, options: Options) {
+    const threads = options.threads ?? settings.threads;
+    this.settings = { ...settings, threads };
     this.user = user;
+    this.#pem = pem;
     this.#options = options;
-    this.#warnings = warnings;
+    this.#warnings = warnings.map((problem) => formatProblem(problem, source));
+  }
+
+  get pem(): PemContents {
+    return this.#pem.contents;
+  }
+
+  readPem(path: string): string {
+    try {
+      return this.#pem.read(path);
+    } catch (thrown) {
+      return endWithError(new StartupError((thrown as Error).message, { cause: thrown }));
+    }
   }
 
   /** Ends the process itself where there is nothing to run. */
@@ -47,9 +61,7 @@ export class SupervisorSide {
         ? defaultConfig(process.env)
         : loadConfig(options.conf, process.env);
     if (!loaded.ok) return endWith(1, formatProblems(loaded.problems, loaded.source));
-    const threads = options.threads ?? loaded.settings.threads;
-    const warnings = loaded.warnings.map((problem) => formatProblem(problem, loaded.source));
-    return new SupervisorSide({ ...loaded.settings, threads }, loaded.user, options, warnings);
+    return new SupervisorSide(loaded, options);
   }
 
   async run(services: readonly HttpProxyService[]): Promise<never> {
@@ -70,10 +82,26 @@ export class SupervisorSide {
         'there is no service to run: give a configuration file with services (-c FILE), or add one in your program',
       );
     }
+    const others: ListenAddress[] = [];
     for (const { name, listen } of services) {
       if (listen.length === 0)
         throw new StartupError(`service "${name}" has no address to listen on`);
+      for (const address of listen) {
+        refuseCollision(address, others);
+        others.push(address);
+        this.#checkIdentity(address);
+      }
     }
+  }
+
+  #checkIdentity({ service, place, tls }: ListenAddress): void {
+    const findings = tls === undefined ? [] : this.#pem.checkIdentity(tls);
+    const told = findings.map(
+      ({ message }) => `service "${service}" on ${showPlace(place)}: ${message}`,
+    );
+    if (findings.some(({ severity }) => severity === 'problem'))
+      throw new StartupError(told.join('\n'));
+    this.#warnings.push(...told);
   }
 
   #reportTest(): never {
@@ -99,6 +127,7 @@ export class SupervisorSide {
         peers: peers.map(({ peer }) => peer.address),
       })),
       limits: limiterSpecs(),
+      pem: this.pem,
       log,
       version: version(),
     });
@@ -115,6 +144,18 @@ export class SupervisorSide {
     log.flush();
     process.exit(0);
   }
+}
+
+function refuseCollision(
+  { service, place }: ListenAddress,
+  others: readonly ListenAddress[],
+): void {
+  const other = others.find((each) => collide(each.place, place));
+  if (other === undefined) return;
+  const whose = other.service === service ? 'it' : `service "${other.service}"`;
+  throw new StartupError(
+    `service "${service}" cannot listen on ${showPlace(place)}: ${whose} listens on ${showPlace(other.place)} already`,
+  );
 }
 
 function openLog({ error_log: path, log: { level } }: Settings): Log {

@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import type { Settings } from '../shared/config/settings.ts';
 import { writeBoot, type Boot, type BootService, type SegmentGrant } from '../shared/ipc/boot.ts';
 import type { BoundAddress } from '../shared/ipc/messages.ts';
+import { showPlace } from '../shared/ipc/place.ts';
 import type { Log } from '../shared/log/log.ts';
 import { openLibc, type Libc } from '../shared/memory/libc.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
@@ -15,6 +16,7 @@ import {
   standardSegments,
 } from '../shared/memory/segments.ts';
 import { limitEvictions } from '../shared/memory/limit-table.ts';
+import type { PemContents } from '../shared/tls/pem-files.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
 import { MetricsPage } from './admin/metrics-page.ts';
@@ -32,6 +34,8 @@ export interface SupervisorParts {
   readonly upstreams: readonly { readonly name: string; readonly peers: readonly string[] }[];
   /** What the program's limiters need. */
   readonly limits: readonly SegmentSpec[];
+  /** Certificates and keys, for the workers. */
+  readonly pem: PemContents;
   readonly log: Log;
   readonly version: string;
 }
@@ -68,12 +72,13 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
   }
 
   async function build(
-    { listen, services, upstreams, limits, user, version }: SupervisorParts,
+    { listen, services, upstreams, limits, user, version, pem }: SupervisorParts,
     closers: (() => unknown)[],
     closeAll: () => Promise<void>,
   ): Promise<Supervisor> {
     const { threads } = settings;
     const libc = libcOrWarn(log);
+    if (libc === undefined) listen.forEach(refuseUnixSocket);
     const sockets = libc && ListeningSockets.open(libc, listen, threads);
     if (sockets !== undefined) closers.push(() => sockets.close());
     if (settings.pid_file !== undefined) {
@@ -103,8 +108,9 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       services,
       upstreams: upstreams.map(({ name }) => name),
       segments: grants(segments),
+      pem,
     };
-    const bootFd = writeBoot(boot);
+    const bootFd = writeBoot(boot, libc);
     closers.push(() => closeSync(bootFd));
     const fleet = new Fleet({
       slots: threads,
@@ -162,6 +168,14 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       stop: closeAll,
     };
   }
+}
+
+/** Where no calls of the C library can be made, nobody can make its file with the right mode. */
+function refuseUnixSocket({ service, place }: ListenAddress): void {
+  if (!('path' in place)) return;
+  throw new StartupError(
+    `service "${service}" cannot listen on ${showPlace(place)}: Unix sockets need Linux on x64 or arm64`,
+  );
 }
 
 function libcOrWarn(log: Log): Libc | undefined {

@@ -8,9 +8,11 @@ import type { Segment } from '../shared/memory/segment.ts';
 import { METRICS_SEGMENT, metricsRows, PEERS_SEGMENT } from '../shared/memory/segments.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { Recorder } from '../shared/metrics/recorder.ts';
+import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import type { Clock } from '../shared/time/clock.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
 import { allBalancers } from './balance/load-balancer.ts';
+import type { ListenTarget } from './downstream/accept.ts';
 import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
 import { Listener } from './downstream/listener.ts';
@@ -26,6 +28,7 @@ import { handleRequest } from './proxy/handle-request.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
 import type { RetryOptions } from './proxy/retry-policy.ts';
+import { TlsServer, type Identity } from './tls/server.ts';
 import { Connector } from './upstream/connector.ts';
 
 /** A service as its program built it: the phases, and the settings of its connections. */
@@ -113,7 +116,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   let stopProber: (() => void) | undefined;
 
   return {
-    addresses: listeners.map(({ service, listener }) => ({ service, ...listener.address })),
+    addresses: listeners.map(({ grant, listener }) => boundAddress(grant, listener)),
 
     take(duty) {
       switch (duty) {
@@ -173,12 +176,12 @@ function need(segments: ReadonlyMap<string, Segment>, name: string): Segment {
 }
 
 interface OpenListener {
-  readonly service: string;
+  readonly grant: ListenerGrant;
   readonly listener: Listener;
 }
 
 async function openListeners(
-  { services, listeners, log }: WorkerParts,
+  { boot, services, listeners, log }: WorkerParts,
   deadlines: Deadlines,
   recorder: Recorder,
   open: (service: WorkerService) => ProxyService,
@@ -186,20 +189,41 @@ async function openListeners(
   const opened: OpenListener[] = [];
   const budget = new ConnectionBudget(maxConnectionsOf(services));
   for (const service of services) {
-    const proxyService = open(service);
-    const options = downstreamOptions(service, proxyService, deadlines, budget);
-    const figures = recorder.service(service.name);
+    const { name } = service;
+    const options = downstreamOptions(service, open(service), { deadlines, budget, log });
     for (const grant of listeners) {
-      if (grant.service !== service.name) continue;
-      const target =
-        grant.fd === undefined ? { host: grant.host, port: grant.port } : { fd: grant.fd };
-      const onError = (error: Error) =>
-        log.error({ err: error, service: service.name }, 'cannot accept');
-      const listener = await Listener.open(target, options, figures, onError);
-      opened.push({ service: service.name, listener });
+      if (grant.service !== name) continue;
+      const listener = await Listener.open({
+        target: targetOf(grant),
+        tls: grant.tls && new TlsServer(identityFrom(grant.tls, boot)),
+        options,
+        figures: recorder.service(name),
+        onError: (error) => log.error({ err: error, service: name }, 'cannot accept'),
+      });
+      opened.push({ grant, listener });
     }
   }
   return opened;
+}
+
+function targetOf({ fd, place }: ListenerGrant): ListenTarget {
+  if (fd !== undefined) return { fd };
+  if ('path' in place) throw new Error(`the supervisor gave no socket for ${place.path}`);
+  return place;
+}
+
+function identityFrom({ cert, key }: IdentityFiles, { pem }: Boot): Identity {
+  const content = (path: string) => {
+    const text = pem[path];
+    if (text === undefined) throw new Error(`the supervisor did not read ${path}`);
+    return text;
+  };
+  return { cert: content(cert), key: content(key) };
+}
+
+function boundAddress({ service, place, tls }: ListenerGrant, listener: Listener): BoundAddress {
+  const where = listener.address ?? { path: 'path' in place ? place.path : '' };
+  return { service, ...where, ...(tls && { tls: true }) };
 }
 
 /** What the limit on open files allows, or what the services were told to take, if that is more. */
@@ -211,11 +235,16 @@ function maxConnectionsOf(services: readonly WorkerService[]): number {
   );
 }
 
+interface DownstreamParts {
+  readonly deadlines: Deadlines;
+  readonly budget: ConnectionBudget;
+  readonly log: Log;
+}
+
 function downstreamOptions(
-  { settings: { limits, timeouts } }: WorkerService,
+  { name, settings: { limits, timeouts } }: WorkerService,
   service: ProxyService,
-  deadlines: Deadlines,
-  budget: ConnectionBudget,
+  { deadlines, budget, log }: DownstreamParts,
 ): DownstreamOptions {
   return {
     deadlines,
@@ -225,6 +254,7 @@ function downstreamOptions(
       maxHeaderCount: limits.max_headers,
     }),
     timeouts: {
+      tlsHandshakeMs: timeouts.tls_handshake,
       requestHeadMs: timeouts.request_head,
       requestBodyMs: timeouts.request_body,
       responseWriteMs: timeouts.response_write,
@@ -246,5 +276,8 @@ function downstreamOptions(
     ),
     handle: (exchange) => handleRequest(exchange, service),
     mayConnect: service.mayConnect,
+    // At debug, since anyone can make as many of these as they like.
+    onHandshakeFailed: (reason, client) =>
+      log.debug({ service: name, client: client.address, reason }, 'TLS handshake failed'),
   };
 }

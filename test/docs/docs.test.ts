@@ -1,12 +1,13 @@
 /** What the documents say is so: their programs run, their files load, their links lead somewhere. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { launch, startPeer, startSluice, temporaryFile } from '../support/index.ts';
+import { authority, edge, getTls, makeCertificate, pemFiles } from '../support/index.ts';
+import { launch, startPeer, startSluice, startTlsPeer, temporaryFile } from '../support/index.ts';
 import { anchorOf } from '../../tools/docs/markdown.ts';
 import { phaseEntries } from '../../tools/docs/phases.ts';
 
@@ -86,6 +87,25 @@ describe('programs in the documents', () => {
     const refused = flood.find(({ status }) => status === 429);
     assert.match(refused?.headers['retry-after'] ?? '', /^[1-9]\d*$/);
   });
+
+  test('tls serves its client over TLS and verifies its peer', async (t) => {
+    const origin = makeCertificate({ commonName: 'origin.test', issuer: authority });
+    const peer = await startTlsPeer(t, origin);
+    const { cert, key } = pemFiles(t, edge);
+    const ca = temporaryFile(t, 'ca.pem', authority.cert);
+    const program = join(ROOT, 'examples/tls.ts');
+    const keys = `listen: '127.0.0.1:0'\ncert: '${cert}'\nkey: '${key}'\norigin: '${peer.address}'`;
+    const good = await startSluice(t, `${keys}\nca: '${ca}'`, { program });
+    const bad = await startSluice(t, `${keys}\nca: '${ca}'\norigin_name: other.test`, { program });
+
+    const answer = await getTls(good.port, '/');
+
+    assert.equal(answer.body, 'hello over TLS');
+    assert.equal(answer.headers['x-client-tls'], 'TLSv1.3');
+    await good.logged(({ msg, status }) => msg === 'answered' && status === 200);
+    assert.equal((await getTls(bad.port, '/')).status, 502);
+    await bad.logged(({ code }) => code === 'upstream/certificate-refused');
+  });
 });
 
 describe('configuration files in the documents', () => {
@@ -96,7 +116,10 @@ describe('configuration files in the documents', () => {
   for (const [index, { path, content }] of files.entries()) {
     test(`number ${index + 1}, of ${path}, loads without a warning`, async (t) => {
       const conf = temporaryFile(t, 'conf.yaml', content);
-      const { ended } = launch(t, ['-t', '-c', conf], { env: { API_KEY: 'secret123' } });
+      // The names that the documents give to certificates.
+      const cwd = dirname(pemFiles(t, edge).cert);
+      writeFileSync(join(cwd, 'ca.pem'), authority.cert);
+      const { ended } = launch(t, ['-t', '-c', conf], { cwd, env: { API_KEY: 'secret123' } });
       const { code, stdout, stderr } = await ended;
       assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${conf}: ok\n`, stderr: '' });
     });

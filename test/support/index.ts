@@ -1,4 +1,5 @@
 /** What tests are written with. */
+export { makeAuthority, makeCertificate, type Certificate } from './certificates.ts';
 export { startPeer } from './peer.ts';
 export {
   closedPort,
@@ -17,3 +18,4 @@ export {
   type Running,
   type Sluice,
 } from './sluice.ts';
+export { authority, edge, getTls, pemFiles, startTlsPeer, tlsClient } from './tls.ts';

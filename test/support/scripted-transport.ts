@@ -4,6 +4,7 @@ import type { Transport } from '../../src/worker/transport/transport.ts';
 export class ScriptedTransport implements Transport {
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort = 1;
+  readonly tls = undefined;
   handOvers = 0;
   /** Whether the kernel has room for what is written. */
   hasRoom = true;

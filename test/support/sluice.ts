@@ -32,6 +32,8 @@ export interface StartOptions {
   /** Instead of the `sluice` command: a program that calls `Server.fromArgs()`. */
   readonly program?: string;
   readonly env?: NodeJS.ProcessEnv;
+  /** Where it is started, and where relative paths begin. */
+  readonly cwd?: string;
   /** How imports of `sluice` are resolved. Default: to the sources. */
   readonly conditions?: readonly string[];
   /** Limit on open files of all its processes. */
@@ -140,7 +142,7 @@ export interface RequestInit {
 export function launch(
   t: TestContext,
   args: readonly string[],
-  { program = BIN, env, conditions = ['sluice-source'], openFiles }: StartOptions = {},
+  { program = BIN, env, cwd, conditions = ['sluice-source'], openFiles }: StartOptions = {},
 ): Running {
   const command = [
     process.execPath,
@@ -153,6 +155,7 @@ export function launch(
   const child = spawn(file, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
+    ...(cwd !== undefined && { cwd }),
   });
   const running = new Running(child);
   t.after(async () => {

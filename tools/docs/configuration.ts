@@ -30,6 +30,7 @@ interface Schema {
     readonly type: string;
     readonly innerType?: Schema;
     readonly in?: Schema;
+    readonly out?: Schema;
     readonly element?: Schema;
     readonly keyType?: Schema;
     readonly valueType?: Schema;
@@ -123,10 +124,11 @@ function unwrapped(given: Schema): Setting {
   let fallback: unknown;
   for (;;) {
     description ||= schema.description ?? '';
-    const { type, innerType, in: input, defaultValue } = schema.def;
+    const { type, innerType, in: input, out: output, defaultValue } = schema.def;
     if (type === 'optional' || type === 'default' || type === 'prefault') required = false;
     if (type === 'default') fallback = defaultValue;
-    const next = input?.def.type === 'unknown' ? undefined : (innerType ?? input);
+    const inner = input?.def.type === 'transform' ? output : (innerType ?? input);
+    const next = input?.def.type === 'unknown' ? undefined : inner;
     if (next === undefined) return { schema, description, required, fallback };
     schema = next;
   }

@@ -85,6 +85,30 @@ export const listenAddress = z.unknown().transform((given, context): Address => 
   );
 });
 
+/** As `listenAddress`, or a Unix socket: `"unix:/run/sluice.sock"`. */
+export const listenPlace = z.unknown().transform((given, context): Address | UnixPath => {
+  const path = typeof given === 'string' ? /^unix:(.+)$/s.exec(given)?.[1] : undefined;
+  // The kernel takes 107 bytes of a path.
+  if (path !== undefined && Buffer.byteLength(path) <= 107) return { path };
+  const address = addressOf(given);
+  if (address !== undefined && (isIP(address.host) !== 0 || address.host === 'localhost'))
+    return address;
+  return refuse(
+    context,
+    `expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", or a Unix socket, such as "unix:/run/sluice.sock", got ${JSON.stringify(given)}`,
+  );
+});
+
+export interface UnixPath {
+  readonly path: string;
+}
+
+/** `"0660"`: in quotes, since YAML would read the bare number as six hundred and sixty. */
+export const fileMode = z.unknown().transform((given, context): number => {
+  if (typeof given === 'string' && /^0?[0-7]{3}$/.test(given)) return Number.parseInt(given, 8);
+  return refuse(context, `expected a mode in quotes, such as "0660", got ${JSON.stringify(given)}`);
+});
+
 /** As `listenAddress`, but a host name is allowed and port 0 is not. */
 export const peerAddress = z.unknown().transform((given, context): Address => {
   const address = addressOf(given);

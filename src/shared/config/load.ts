@@ -12,6 +12,8 @@ import {
   type Document,
 } from 'yaml';
 import type * as z from 'zod';
+import { collide, showPlace, type Place } from '../ipc/place.ts';
+import { PemFiles, type Finding } from '../tls/pem-files.ts';
 import { nearest, type Problem } from './problem.ts';
 import { connectionSchema, pingoraOnly, settingsSchema } from './schema.ts';
 import type { Settings } from './settings.ts';
@@ -21,6 +23,8 @@ export interface Loaded {
   readonly settings: Settings;
   /** Top-level keys that are not Sluice's. */
   readonly user: Readonly<Record<string, unknown>>;
+  /** Certificates and keys that the file names, read and checked. */
+  readonly pem: PemFiles;
   readonly warnings: readonly Problem[];
   readonly source: string;
 }
@@ -65,7 +69,8 @@ export function parseConfig(source: string, file: string, env: Environment): Loa
     const problems = reading.problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
     return { ok: false, problems, source };
   }
-  return { ok: true, settings, user: reading.user, warnings: reading.warnings, source };
+  const { user, pem, warnings } = reading;
+  return { ok: true, settings, user, pem, warnings, source };
 }
 
 type Path = readonly PropertyKey[];
@@ -76,6 +81,7 @@ class Reading {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
   readonly user: Record<string, unknown> = {};
+  pem = new PemFiles(undefined);
   readonly #file: string;
   readonly #env: Environment;
   readonly #lines = new LineCounter();
@@ -119,6 +125,7 @@ class Reading {
       return undefined;
     }
     this.#checkReferences(parsed.data);
+    this.#checkPem(parsed.data);
     return this.#withLogLevel(parsed.data);
   }
 
@@ -190,7 +197,8 @@ class Reading {
     }
   }
 
-  #report(issue: z.core.$ZodIssue): void {
+  #report(given: z.core.$ZodIssue): void {
+    const issue = { ...given, path: this.#asWritten(given.path) };
     switch (issue.code) {
       case 'unrecognized_keys':
         for (const key of issue.keys) this.#unknownKey(issue.path, key);
@@ -237,18 +245,19 @@ class Reading {
     this.#problem(this.#keyOffset(path, key), path, `unknown key "${key}"${hint}`);
   }
 
-  #checkReferences({ upstreams, services }: Settings): void {
+  #checkReferences({ upstreams, services, admin }: Settings): void {
     const names = new Map<string, number>();
-    const addresses = new Set<string>();
+    const places: Place[] = admin === undefined ? [] : [admin.listen];
     for (const [index, { name, listen, routes }] of services.entries()) {
       if (names.has(name))
         this.#at(['services', index, 'name'], `the name "${name}" is taken by another service`);
       names.set(name, index);
-      for (const [at, { host, port }] of listen.entries()) {
-        const address = `${host}:${port}`;
-        if (port !== 0 && addresses.has(address))
-          this.#at(['services', index, 'listen', at], `${address} is listened on already`);
-        addresses.add(address);
+      for (const [at, { place }] of listen.entries()) {
+        const taken = places.find((other) => collide(place, other));
+        if (taken !== undefined) {
+          this.#at(['services', index, 'listen', at], `${showPlace(taken)} is listened on already`);
+        }
+        places.push(place);
       }
       for (const [at, { upstream }] of routes.entries()) {
         if (upstream === undefined || Object.hasOwn(upstreams, upstream)) continue;
@@ -268,6 +277,39 @@ class Reading {
           this.#at(['upstreams', name, 'peers', at], `${host}:${port} is there twice`);
         seen.add(`${host}:${port}`);
       }
+    }
+  }
+
+  #checkPem({ working_directory, ca_file, services, upstreams }: Settings): void {
+    const pem = new PemFiles(working_directory);
+    this.pem = pem;
+    for (const [index, { listen }] of services.entries()) {
+      for (const [at, { tls }] of listen.entries()) {
+        if (tls === undefined) continue;
+        this.#found(['services', index, 'listen', at, 'tls'], pem.checkIdentity(tls));
+      }
+    }
+    for (const [name, { tls }] of Object.entries(upstreams)) {
+      if (tls === undefined) continue;
+      const path = ['upstreams', name, 'tls'];
+      const { ca, cert, key, verify } = tls;
+      if (ca !== undefined) this.#found(path, pem.checkAuthorities(ca));
+      else if (ca_file !== undefined && verify !== 'off') {
+        for (const { message } of pem.checkAuthorities(ca_file)) this.#at(['ca_file'], message);
+      }
+      if (cert !== undefined && key !== undefined)
+        this.#found(path, pem.checkIdentity({ cert, key }));
+      if (verify === 'off') {
+        this.#warning([...path, 'verify'], 'anybody can pretend to be a peer of this upstream');
+      }
+    }
+  }
+
+  /** @param path of what has the keys that the findings are about */
+  #found(path: Path, findings: readonly Finding[]): void {
+    for (const { of, severity, message } of findings) {
+      if (severity === 'problem') this.#at([...path, of], message);
+      else this.#warning([...path, of], message);
     }
   }
 
@@ -340,6 +382,14 @@ class Reading {
     return isSeq(parent) ? this.#offsetOf([...path, key]) : this.#offsetOf(path);
   }
 
+  /** A text may stand for a mapping; then what is wrong with an entry of that is wrong with the text. */
+  #asWritten(path: PropertyKey[]): PropertyKey[] {
+    const at = path.findIndex((_part, length) =>
+      isScalar(this.#document!.getIn(path.slice(0, length), true)),
+    );
+    return at < 0 ? path : path.slice(0, at);
+  }
+
   #valueAt(path: Path): unknown {
     const value = this.#document!.getIn(path as unknown[]);
     return isNode(value) ? value.toJS(this.#document!) : value;
@@ -400,7 +450,9 @@ function keysAt(path: Path): string[] {
 interface Definition {
   readonly def?: {
     readonly innerType?: unknown;
+    readonly type?: string;
     readonly in?: unknown;
+    readonly out?: unknown;
     readonly element?: unknown;
     readonly valueType?: unknown;
   };
@@ -410,7 +462,10 @@ interface Definition {
 /** Through defaults, optionals and transforms to what they wrap. */
 function unwrap(schema: unknown): unknown {
   const definition = (schema as Definition | undefined)?.def;
-  const inner = definition?.innerType ?? definition?.in;
+  const before = definition?.in as Definition | undefined;
+  // What stands before the schema only rewrites what was given.
+  const inner =
+    definition?.innerType ?? (before?.def?.type === 'transform' ? definition?.out : before);
   return inner === undefined ? schema : unwrap(inner);
 }
 

@@ -7,16 +7,20 @@ import * as z from 'zod';
 import {
   cidr,
   duration,
+  fileMode,
   headerValue,
   ipv4,
   ipv6,
   listenAddress,
+  listenPlace,
   method as methodName,
   peerAddress,
   rate,
   size,
   token,
 } from './kinds.ts';
+import { DEFAULT_UNIX_MODE, type Place } from '../ipc/place.ts';
+import type { IdentityFiles } from '../tls/pem-files.ts';
 
 const path = z.string().min(1);
 
@@ -87,6 +91,38 @@ const healthCheck = z.discriminatedUnion('type', [
   }),
 ]);
 
+const upstreamTls = z
+  .strictObject({
+    sni: z
+      .string()
+      .regex(/^[A-Za-z0-9_.:-]{1,253}$/, {
+        error: ({ input }) =>
+          `expected a name such as "api.internal", got ${JSON.stringify(input)}`,
+      })
+      .optional()
+      .describe(
+        'Name that the peer is asked for and that its certificate must be for. An IP address is not sent, only verified. Default: the peer’s name or address.',
+      ),
+    ca: path
+      .optional()
+      .describe(
+        'PEM file of the authorities that are believed, and no others. Default: `ca_file`; without one, the authorities that Node.js brings along.',
+      ),
+    verify: z
+      .enum(['full', 'ca', 'off'])
+      .default('full')
+      .describe(
+        '`full`: an authority vouches for the certificate, and it is for the right name; `ca`: the name may be another; `off`: anybody can pretend to be the peer, and a warning at every start says so.',
+      ),
+    cert: path
+      .optional()
+      .describe('PEM file of the certificate, with its chain, that we show to the peer.'),
+    key: path.optional().describe('PEM file of its private key.'),
+  })
+  .refine(({ cert, key }) => (cert === undefined) === (key === undefined), {
+    error: 'expected "cert" and "key" together',
+  });
+
 const upstream = z.strictObject({
   balance: z
     .enum(['round_robin', 'random'])
@@ -109,6 +145,9 @@ const upstream = z.strictObject({
     .default(60_000)
     .describe('For the peer to take what was written of a request body.'),
   pool: pool.prefault({}).describe('Connections kept for the next request.'),
+  tls: upstreamTls
+    .optional()
+    .describe('Speaks TLS 1.3 or 1.2 with the peers. `{}` is enough for peers with a public name.'),
 });
 
 const paths = z.array(
@@ -164,6 +203,9 @@ export const connectionSchema = z.object({
     .prefault({}),
   timeouts: z
     .strictObject({
+      tls_handshake: duration({ min: '1s', max: '10m' })
+        .default(10_000)
+        .describe('From accept to the end of the TLS handshake; then the connection is closed.'),
       request_head: duration({ min: '1s', max: '10m' })
         .default(10_000)
         .describe('From the first byte of a request to the end of its head; then it is a 408.'),
@@ -356,13 +398,54 @@ const route = z
     error: 'expected either "upstream" or "respond"',
   });
 
+const listener = z
+  .preprocess(
+    (given) => (typeof given === 'string' ? { address: given } : given),
+    z.strictObject({
+      address: listenPlace.describe(
+        '`127.0.0.1:6188`, `[::1]:6188`, or `unix:/run/sluice.sock`; a value that is only an address may stand for the mapping.',
+      ),
+      tls: z
+        .strictObject({
+          cert: path.describe('PEM file of the certificate, followed by its chain.'),
+          key: path.describe('PEM file of its private key. Keep it from other users: mode 0600.'),
+        })
+        .optional()
+        .describe('Serves TLS 1.3 and 1.2.'),
+      mode: fileMode
+        .optional()
+        .describe(
+          'Permissions of a Unix socket, in quotes: who may write may connect. Default: `"0660"`.',
+        ),
+    }),
+  )
+  .superRefine(({ address, tls, mode }, context) => {
+    const isUnix = 'path' in address;
+    if (isUnix && tls !== undefined) {
+      const message = 'is for TCP addresses: a Unix socket does not leave the machine';
+      context.addIssue({ code: 'custom', path: ['tls'], message });
+    }
+    if (!isUnix && mode !== undefined) {
+      context.addIssue({ code: 'custom', path: ['mode'], message: 'is for Unix sockets' });
+    }
+  })
+  .transform(({ address, tls, mode }): ListenSettings => ({
+    place: 'path' in address ? { ...address, mode: mode ?? DEFAULT_UNIX_MODE } : address,
+    ...(tls && { tls }),
+  }));
+
+export interface ListenSettings {
+  readonly place: Place;
+  readonly tls?: IdentityFiles;
+}
+
 const service = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9_-]{1,64}$/, { error: 'expected up to 64 of a-z, 0-9, "_" and "-"' })
     .optional()
     .describe('In logs and metrics. Default: `service-1`, by position.'),
-  listen: z.array(listenAddress).min(1).describe('Addresses that clients connect to.'),
+  listen: z.array(listener).min(1).describe('Where clients connect to.'),
   ...connectionSchema.shape,
   routes: z
     .array(route)
@@ -407,7 +490,9 @@ export const settingsSchema = z.object({
   working_directory: path
     .optional()
     .describe('Where relative paths begin. Default: where it was started.'),
-  ca_file: path.optional().describe('Kept for TLS to upstreams.'),
+  ca_file: path
+    .optional()
+    .describe('PEM file of the authorities for TLS to upstreams that name none of their own.'),
   client_bind_to_ipv4: z
     .array(ipv4)
     .max(1)

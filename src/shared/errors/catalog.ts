@@ -161,6 +161,22 @@ export const catalog = {
     means: 'The peer did not accept the connection within `connect_timeout`.',
     remedy: 'Look for a firewall that drops packets, or a peer with a full accept queue.',
   },
+  'upstream/tls-handshake-failed': {
+    side: 'upstream',
+    status: 502,
+    retry: 'safe',
+    means: 'The peer accepted the connection, but the TLS handshake with it failed.',
+    remedy:
+      'The detail has OpenSSL’s reason. Look whether the peer speaks TLS 1.2 or 1.3 on that port, and whether it asks for a certificate of ours.',
+  },
+  'upstream/certificate-refused': {
+    side: 'upstream',
+    status: 502,
+    retry: 'safe',
+    means: 'The peer’s certificate is expired, for another name, or no authority vouches for it.',
+    remedy:
+      'The detail says which. Renew it, correct `tls.sni`, or give `tls.ca` the authority that signed it.',
+  },
   'upstream/idle-connection-closed': {
     side: 'upstream',
     status: 502,

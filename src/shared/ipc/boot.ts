@@ -1,9 +1,9 @@
 /**
  * What every worker of a generation must know before its first line of program
- * runs: the checked configuration and the segments to map. The supervisor puts
- * it into a file without a name that the workers inherit, so that it can be read
- * synchronously, and so that a worker forked later sees what its siblings saw
- * even if the configuration file was edited since.
+ * runs: the checked configuration, certificates and keys, and the segments to
+ * map. The supervisor puts it into memory that the workers inherit as a file, so
+ * that it can be read synchronously, and so that a worker forked later sees what
+ * its siblings saw even if a file was edited since.
  */
 import {
   closeSync,
@@ -18,6 +18,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
+import type { Libc } from '../memory/libc.ts';
+import type { PemContents } from '../tls/pem-files.ts';
 
 /** The first descriptor after stdin, stdout, stderr and the channel. */
 export const BOOT_FD = 4;
@@ -43,22 +45,38 @@ export interface Boot {
   readonly services: readonly BootService[];
   readonly upstreams: readonly string[];
   readonly segments: readonly SegmentGrant[];
+  /** Certificates and keys, by the path that names them. */
+  readonly pem: PemContents;
 }
 
-/** @returns a descriptor of the file; the caller closes it */
-export function writeBoot(boot: Boot): number {
+/**
+ * @param libc where there is one, keys never come near a disk
+ * @returns a descriptor of the file; the caller closes it
+ */
+export function writeBoot(boot: Boot, libc: Libc | undefined): number {
+  const text = Buffer.from(JSON.stringify(boot));
+  if (libc === undefined) return writeNamelessFile(text);
+  const fd = libc.createMemory('boot', text.length);
+  writeAll(fd, text);
+  return fd;
+}
+
+function writeNamelessFile(text: Buffer): number {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-boot-'));
   const path = join(folder, 'boot.json');
   const writer = openSync(path, 'wx', 0o600);
   try {
-    const text = Buffer.from(JSON.stringify(boot));
-    for (let at = 0; at < text.length;) at += writeSync(writer, text, at);
+    writeAll(writer, text);
     return openSync(path, 'r');
   } finally {
     closeSync(writer);
     unlinkSync(path);
     rmdirSync(folder);
   }
+}
+
+function writeAll(fd: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
 }
 
 let read: Boot | undefined;

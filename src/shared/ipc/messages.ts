@@ -3,7 +3,10 @@
  * The version is checked first: after a deployment the two ends may come from
  * different releases for a moment.
  */
-export const IPC_VERSION = 1;
+import type { IdentityFiles } from '../tls/pem-files.ts';
+import type { Place } from './place.ts';
+
+export const IPC_VERSION = 2;
 
 /** Work that must be done once per host; one ready worker has each. */
 export type Duty = 'health-probes';
@@ -13,9 +16,9 @@ export const duties: readonly Duty[] = ['health-probes'];
 /** A listening socket of a service, for one worker. */
 export interface ListenerGrant {
   readonly service: string;
-  /** As the configuration has it, for logs. */
-  readonly host: string;
-  readonly port: number;
+  readonly place: Place;
+  /** Names of files; what is in them came with the boot message. */
+  readonly tls: IdentityFiles | undefined;
   /** The supervisor's descriptor number; absent where sockets cannot be made by libc calls. */
   readonly fd: number | undefined;
 }
@@ -49,8 +52,7 @@ export type ToSupervisor =
   /** The last connection has ended. */
   | { readonly kind: 'drained' };
 
-export interface BoundAddress {
-  readonly service: string;
-  readonly host: string;
-  readonly port: number;
-}
+export type BoundAddress = { readonly service: string; readonly tls?: true } & (
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string }
+);

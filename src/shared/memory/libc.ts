@@ -6,6 +6,7 @@
  * Every result is checked: a failed call throws an error with the call's name
  * and the system's code, as Node's own do.
  */
+import { chmodSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
 import { constants } from 'node:os';
@@ -15,6 +16,13 @@ export interface ListenSocket {
   readonly host: string;
   /** 0: the system chooses. */
   readonly port: number;
+  readonly backlog: number;
+}
+
+export interface ListenUnixSocket {
+  readonly path: string;
+  /** Permissions of its file. */
+  readonly mode: number;
   readonly backlog: number;
 }
 
@@ -28,6 +36,10 @@ export interface Libc {
   close(fd: number): void;
   /** A listening socket with SO_REUSEPORT, so that several can share an address. */
   listenSocket(socket: ListenSocket): number;
+  /** A listening socket with a file. Several processes may accept on copies of its descriptor. */
+  listenUnixSocket(socket: ListenUnixSocket): number;
+  /** Whether somebody listens on a Unix socket whose file is there. */
+  isUnixSocketInUse(path: string): boolean;
   /** The port a socket is bound to. */
   socketPort(fd: number): number;
   /** Throws as `bind` does if somebody else has the port: SO_REUSEPORT alone would share it silently. */
@@ -76,6 +88,7 @@ const MFD_CLOEXEC = 1;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const F_DUPFD_CLOEXEC = 1030;
+const AF_UNIX = 1;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
@@ -99,6 +112,7 @@ function bind(koffi: Koffi): Libc {
     'int setsockopt(int fd, int level, int name, const void *value, uint32_t length)',
   );
   const bindTo = library.func('int bind(int fd, const void *address, uint32_t length)');
+  const connectTo = library.func('int connect(int fd, const void *address, uint32_t length)');
   const listen = library.func('int listen(int fd, int backlog)');
   const getsockname = library.func('int getsockname(int fd, void *address, void *length)');
 
@@ -156,6 +170,31 @@ function bind(koffi: Koffi): Libc {
       }
       return fd;
     },
+    listenUnixSocket({ path, mode, backlog }) {
+      const fd = checked('socket', socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0));
+      try {
+        const address = unixSocketAddress(path);
+        checked('bind', bindTo(fd, address, address.length));
+        // Before anybody can connect, so that nobody does whom the mode keeps out.
+        chmodSync(path, mode);
+        checked('listen', listen(fd, backlog));
+      } catch (thrown) {
+        close(fd);
+        throw thrown;
+      }
+      return fd;
+    },
+    isUnixSocketInUse(path) {
+      const fd = checked('socket', socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0));
+      try {
+        const address = unixSocketAddress(path);
+        if (connectTo(fd, address, address.length) === 0) return true;
+        // Any other answer, such as a full queue, comes from somebody.
+        return koffi.errno() !== constants.errno.ECONNREFUSED;
+      } finally {
+        close(fd);
+      }
+    },
     socketPort(fd) {
       const address = Buffer.alloc(28);
       const length = Buffer.alloc(4);
@@ -175,6 +214,21 @@ function socketAddress(host: string, port: number): Buffer {
   address.writeUInt16BE(port, 2);
   if (family === AF_INET) Buffer.from(host.split('.').map(Number)).copy(address, 4);
   else ipv6Bytes(host).copy(address, 8);
+  return address;
+}
+
+/** `sun_path` has 108 bytes, and the last of them ends it. */
+const MAX_UNIX_PATH = 107;
+
+/** `struct sockaddr_un`: family in host order, then the path and a zero. */
+function unixSocketAddress(path: string): Buffer {
+  const bytes = Buffer.from(path);
+  if (bytes.length > MAX_UNIX_PATH) {
+    throw new Error(`expected a path of at most ${MAX_UNIX_PATH} bytes, got ${bytes.length}`);
+  }
+  const address = Buffer.alloc(2 + bytes.length + 1);
+  address.writeUInt16LE(AF_UNIX, 0);
+  bytes.copy(address, 2);
   return address;
 }
 

@@ -25,10 +25,12 @@ export const ServiceSlot = {
   durationSum: 7,
   refusedFull: 8,
   refusedPerClient: 9,
-  durations: 10,
+  handshakesDone: 10,
+  handshakesFailed: 11,
+  durations: 12,
   /** Then one for each error code, then one for each status from 0 (nobody was there to answer) to 599. */
-  errors: 10 + DURATION_BUCKETS.length + 1,
-  statuses: 10 + DURATION_BUCKETS.length + 1 + errorCodes.length,
+  errors: 12 + DURATION_BUCKETS.length + 1,
+  statuses: 12 + DURATION_BUCKETS.length + 1 + errorCodes.length,
 } as const;
 const STATUSES = 600;
 const SERVICE_SLOTS = ServiceSlot.statuses + STATUSES;

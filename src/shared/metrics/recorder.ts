@@ -88,6 +88,11 @@ export class ServiceRecorder {
     this.#add(ServiceSlot.connectionsOpen, -1);
   }
 
+  handshakeEnded(result: 'done' | 'failed'): void {
+    const isDone = result === 'done';
+    this.#add(isDone ? ServiceSlot.handshakesDone : ServiceSlot.handshakesFailed, 1);
+  }
+
   limitAllowed(): void {
     this.#add(ServiceSlot.limitAllowed, 1);
   }

@@ -108,6 +108,16 @@ const metrics: readonly Metric[] = [
         { value: sum(ServiceSlot.refusedPerClient), labels: { service, reason: 'per-client' } },
       ]),
   },
+  {
+    name: 'sluice_tls_handshakes_total',
+    help: 'TLS handshakes with clients; one that failed has cost its connection.',
+    type: 'counter',
+    samples: (source) =>
+      perService(source, (sum, service) => [
+        { value: sum(ServiceSlot.handshakesDone), labels: { service, result: 'done' } },
+        { value: sum(ServiceSlot.handshakesFailed), labels: { service, result: 'failed' } },
+      ]),
+  },
   serviceMetric(
     'sluice_request_bytes_total',
     'Request body bytes read from clients.',

@@ -6,7 +6,7 @@
  * connection. That is private to Node: where the private part is not as expected,
  * accepting falls back to the public event (`transport/node-internals.ts`).
  */
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tcpInternals, type TcpHandle } from '../transport/node-internals.ts';
 import { SocketTransport } from '../transport/socket-transport.ts';
 import { systemError } from '../transport/system-error.ts';
@@ -22,7 +22,8 @@ export interface ListenTarget {
 }
 
 export interface Acceptor {
-  readonly address: { readonly host: string; readonly port: number };
+  /** `undefined`: a Unix socket. */
+  readonly address: { readonly host: string; readonly port: number } | undefined;
   /** No more connections; those accepted are the caller's. */
   close(): void;
 }
@@ -40,27 +41,48 @@ export async function accept(
   ownerOf: (transport: Transport) => TransportOwner,
   onError: (error: Error) => void,
 ): Promise<Acceptor> {
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
-  server.on('connection', (socket) => SocketTransport.over(socket, ownerOf));
-  await listen(server, target);
-  server.on('error', onError);
-  takeHandles(server, ownerOf, onError);
+  const server = await listen(target, (socket) => SocketTransport.over(socket, ownerOf), onError);
+  const acceptor = acceptorOf(server);
+  // The handles of a Unix socket's connections are of another kind, and have no address.
+  if (acceptor.address !== undefined) takeHandles(server, ownerOf, onError);
+  return acceptor;
+}
+
+/** As `accept`, for who needs sockets of Node's: TLS. */
+export async function acceptSockets(
+  target: ListenTarget,
+  onSocket: (socket: Socket) => void,
+  onError: (error: Error) => void,
+): Promise<Acceptor> {
+  return acceptorOf(await listen(target, onSocket, onError));
+}
+
+function acceptorOf(server: Server): Acceptor {
+  // Of a Unix socket that somebody else has opened, Node does not even know the path.
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('expected a TCP listener');
+  const isTcp = typeof address === 'object' && address !== null;
   return {
-    address: { host: address.address, port: address.port },
+    address: isTcp ? { host: address.address, port: address.port } : undefined,
     close: () => server.close(),
   };
 }
 
-function listen(server: Server, target: ListenTarget): Promise<void> {
-  return new Promise((resolve, reject) => {
+async function listen(
+  target: ListenTarget,
+  onSocket: (socket: Socket) => void,
+  onError: (error: Error) => void,
+): Promise<Server> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true });
+  server.on('connection', onSocket);
+  await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...target, backlog: BACKLOG }, () => {
       server.off('error', reject);
       resolve();
     });
   });
+  server.on('error', onError);
+  return server;
 }
 
 function takeHandles(

@@ -60,10 +60,15 @@ export class Admission {
     if (this.isFull) return 'full';
     const client = clientOf(address);
     const count = this.#perClient.get(client) ?? 0;
+    // Who may connect to a Unix socket is decided by its mode; all of them look the same to us.
+    const isKnown = address !== 'unix:';
     // A trusted proxy stands for many clients; asked last, because it costs the most.
-    if (count >= this.#limits.maxConnectionsPerClient && this.#trusts?.(address) !== true) {
+    if (
+      isKnown &&
+      count >= this.#limits.maxConnectionsPerClient &&
+      this.#trusts?.(address) !== true
+    )
       return 'per-client';
-    }
     this.#perClient.set(client, count + 1);
     this.#total += 1;
     this.#budget.spend();

@@ -11,6 +11,7 @@ import type {
   ExchangeTimeouts,
   ReuseListener,
   SocketAddress,
+  TlsFacts,
 } from '../http/exchange.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
@@ -25,7 +26,6 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
   readonly refusal: ProxyError | undefined;
   readonly upgrade: string | undefined;
-  readonly scheme = 'http';
   readonly length: number | undefined;
   readonly expectsContinue: boolean;
   bytesReceived = 0;
@@ -84,6 +84,14 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
 
   get isDraining(): boolean {
     return this.#connection.draining;
+  }
+
+  get tls(): TlsFacts | undefined {
+    return this.#transport.tls;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.#transport.tls === undefined ? 'http' : 'https';
   }
 
   setTimeouts(timeouts: ExchangeTimeouts): void {

@@ -1,59 +1,111 @@
 /** A listening address of a service in this worker, and the connections it has accepted. */
+import type { Socket } from 'node:net';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import type { SocketAddress } from '../http/exchange.ts';
-import { accept, type Acceptor, type ListenTarget } from './accept.ts';
-import { Http1Connection } from './http1-connection.ts';
+import type { TlsServer } from '../tls/server.ts';
+import type { Connected } from '../transport/connect.ts';
 import { NOBODY, type Transport, type TransportOwner } from '../transport/transport.ts';
+import { accept, acceptSockets, type Acceptor, type ListenTarget } from './accept.ts';
+import { Handshake, type HandshakeOwner, type HandshakeParts } from './handshake.ts';
+import { Http1Connection } from './http1-connection.ts';
 import type { ConnectionOptions, DownstreamOptions } from './settings.ts';
 
 /** The oldest connections come first; looking at more of them would make a flood expensive. */
 const MAX_LOOKED_AT = 64;
 
-export class Listener {
+export interface ListenerParts {
+  readonly target: ListenTarget;
+  /** `undefined`: clients speak HTTP from their first byte on. */
+  readonly tls: TlsServer | undefined;
+  readonly options: DownstreamOptions;
+  readonly figures: ServiceRecorder;
+  readonly onError: (error: Error) => void;
+}
+
+export class Listener implements HandshakeOwner {
   readonly #connections = new Set<Http1Connection>();
+  /** Counted among the connections everywhere: a client may have as many of both together. */
+  readonly #handshakes = new Set<Handshake>();
   #options: ConnectionOptions;
   readonly #figures: ServiceRecorder;
   #acceptor: Acceptor | undefined;
   #onEmpty: (() => void) | undefined;
+  #drainIdleMs: number | undefined;
 
-  private constructor(options: ConnectionOptions, figures: ServiceRecorder) {
-    this.#options = options;
+  private constructor({ options, figures }: ListenerParts) {
+    this.#options = { ...options, server: NOT_LISTENING };
     this.#figures = figures;
   }
 
   /** @throws {Error} the address cannot be listened on */
-  static async open(
-    target: ListenTarget,
-    options: DownstreamOptions,
-    figures: ServiceRecorder,
-    onError: (error: Error) => void,
-  ): Promise<Listener> {
-    const listener = new Listener({ ...options, server: NOT_LISTENING }, figures);
-    listener.#acceptor = await accept(target, (transport) => listener.#admit(transport), onError);
-    const { host, port } = listener.#acceptor.address;
-    listener.#options = { ...options, server: { address: host, port } };
+  static async open(parts: ListenerParts): Promise<Listener> {
+    const { target, tls, onError } = parts;
+    const listener = new Listener(parts);
+    listener.#acceptor =
+      tls === undefined
+        ? await accept(target, (transport) => listener.#admit(transport), onError)
+        : await acceptSockets(target, listener.#toTls(parts, tls), onError);
+    const { address } = listener.#acceptor;
+    const server = address === undefined ? UNIX : { address: address.host, port: address.port };
+    listener.#options = { ...listener.#options, server };
     return listener;
   }
 
   #admit(transport: Transport): TransportOwner {
+    const { remoteAddress: address, remotePort: port } = transport;
+    if (this.#enter({ address, port })) return this.#connect(transport);
+    transport.reset();
+    return NOBODY;
+  }
+
+  #toTls({ options }: ListenerParts, tls: TlsServer): (socket: Socket) => void {
+    const { deadlines, timeouts } = options;
+    const parts = { tls, deadlines, timeoutMs: timeouts.tlsHandshakeMs, owner: this };
+    return (socket) => this.#admitSocket(socket, parts);
+  }
+
+  #admitSocket(socket: Socket, parts: HandshakeParts): void {
+    const { remoteAddress: address, remotePort: port } = socket;
+    // Gone already: there is nobody to talk to, and nobody to hold responsible.
+    if (address === undefined || port === undefined) return void socket.destroy();
+    if (!this.#enter({ address, port })) return void socket.resetAndDestroy();
+    this.#handshakes.add(new Handshake(socket, { address, port }, parts));
+  }
+
+  onSecured(handshake: Handshake, connected: Connected): void {
+    this.#handshakes.delete(handshake);
+    this.#figures.handshakeEnded('done');
+    connected((transport) => {
+      const connection = this.#connect(transport, handshake.client.address);
+      if (this.#drainIdleMs !== undefined) connection.drain(this.#drainIdleMs);
+      return connection;
+    });
+  }
+
+  onFailed(handshake: Handshake, reason: string): void {
+    if (!this.#handshakes.delete(handshake)) return;
+    this.#figures.handshakeEnded('failed');
+    this.#options.onHandshakeFailed(reason, handshake.client);
+    this.#leave(handshake.client.address);
+  }
+
+  /** @returns false: the program does not want it, or there is no room for one more of that client */
+  #enter(client: SocketAddress): boolean {
     const { admission, mayConnect, server } = this.#options;
-    if (mayConnect !== undefined && !mayConnect(clientOf(transport), server)) {
-      transport.reset();
-      return NOBODY;
-    }
+    if (mayConnect !== undefined && !mayConnect(client, server)) return false;
     if (admission.isFull) this.#makeRoom();
-    const address = transport.remoteAddress;
-    const refusal = admission.enter(address);
-    if (refusal !== undefined) {
-      this.#figures.connectionRefused(refusal);
-      transport.reset();
-      return NOBODY;
-    }
+    const refusal = admission.enter(client.address);
+    if (refusal !== undefined) this.#figures.connectionRefused(refusal);
+    else this.#figures.connectionOpened();
+    return refusal === undefined;
+  }
+
+  /** @param address under which it was counted */
+  #connect(transport: Transport, address = transport.remoteAddress): Http1Connection {
     const connection = new Http1Connection(transport, this.#options, () =>
       this.#forget(connection, address),
     );
     this.#connections.add(connection);
-    this.#figures.connectionOpened();
     return connection;
   }
 
@@ -71,18 +123,22 @@ export class Listener {
   }
 
   #forget(connection: Http1Connection, address: string): void {
-    if (!this.#connections.delete(connection)) return;
-    this.#options.admission.leave(address);
-    this.#figures.connectionClosed();
-    if (this.#connections.size === 0) this.#onEmpty?.();
+    if (this.#connections.delete(connection)) this.#leave(address);
   }
 
-  get address(): { readonly host: string; readonly port: number } {
+  #leave(address: string): void {
+    this.#options.admission.leave(address);
+    this.#figures.connectionClosed();
+    if (this.connectionCount === 0) this.#onEmpty?.();
+  }
+
+  /** `undefined`: a Unix socket. */
+  get address(): { readonly host: string; readonly port: number } | undefined {
     return this.#acceptor!.address;
   }
 
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#handshakes.size;
   }
 
   /** Accepts no more. */
@@ -96,8 +152,9 @@ export class Listener {
    * @returns resolves when the last connection has ended; `cut` makes that happen
    */
   drain(idleMs: number): Promise<void> {
+    this.#drainIdleMs = idleMs;
     for (const connection of this.#connections) connection.drain(idleMs);
-    if (this.#connections.size === 0) return Promise.resolve();
+    if (this.connectionCount === 0) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onEmpty = resolve;
     });
@@ -106,12 +163,15 @@ export class Listener {
   /** Closes what is left, in the middle of whatever it does. */
   cut(): void {
     for (const connection of this.#connections) connection.destroy();
+    for (const handshake of this.#handshakes) {
+      handshake.destroy();
+      this.onFailed(handshake, 'the server stopped');
+    }
   }
 }
 
 /** Until the system has said which address it is; no connection is accepted before. */
 const NOT_LISTENING = { address: '', port: 0 };
 
-function clientOf({ remoteAddress, remotePort }: Transport): SocketAddress {
-  return { address: remoteAddress, port: remotePort };
-}
+/** A Unix socket has no numbers. */
+const UNIX = { address: 'unix:', port: 0 };

@@ -5,6 +5,8 @@ import type { RequestHeadParser } from '../protocol/http1/request-head.ts';
 import type { Admission } from './admission.ts';
 
 export interface DownstreamTimeouts {
+  /** From accept to the end of the TLS handshake. */
+  readonly tlsHandshakeMs: number;
   /** From the first byte of a request, or from accept, to the end of its head. */
   readonly requestHeadMs: number;
   /** Between two reads of a request body. */
@@ -35,6 +37,8 @@ export interface DownstreamOptions {
   readonly handle: (exchange: Exchange) => void;
   /** Whether a new connection may stay; nothing has been read from it. */
   readonly mayConnect: ((client: SocketAddress, server: SocketAddress) => boolean) | undefined;
+  /** A connection that never was one for HTTP. */
+  readonly onHandshakeFailed: (reason: string, client: SocketAddress) => void;
 }
 
 /** The same for every connection of one listener. */

@@ -3,6 +3,7 @@
  * it uses nothing that a program of yours could not use.
  */
 import type { RouteSettings, ServiceSettings, Settings } from '../../shared/config/settings.ts';
+import type { UpstreamSettings } from '../../shared/config/settings.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import { TcpHealthCheck } from '../balance/health-check.ts';
 import { LoadBalancer } from '../balance/load-balancer.ts';
@@ -13,6 +14,7 @@ import { compose, type FilterPhases } from '../proxy/compose.ts';
 import type { ProxyHttp, RequestOutcome } from '../proxy/proxy-http.ts';
 import { normalizePath, pathAllowances, type PathAllowances } from '../http/path.ts';
 import { Router } from '../router/router.ts';
+import type { PeerOptions } from '../upstream/peer.ts';
 import { apiKey } from './api-key.ts';
 import { inOrder, type Filter } from './filter.ts';
 import { requestHeaders, responseHeaders } from './header-edits.ts';
@@ -41,7 +43,8 @@ interface RespondTarget {
 
 export type Balancers = ReadonlyMap<string, LoadBalancer>;
 
-export function balancersFrom(settings: Settings): Balancers {
+/** @param readPem what is in a file of certificates or a key */
+export function balancersFrom(settings: Settings, readPem: (path: string) => string): Balancers {
   const balancers = new Map<string, LoadBalancer>();
   for (const [name, upstream] of Object.entries(settings.upstreams)) {
     const { health_check: health, pool } = upstream;
@@ -69,11 +72,30 @@ export function balancersFrom(settings: Settings): Balancers {
         pipelining: pool.pipelining,
         bindToIpv4: settings.client_bind_to_ipv4[0],
         bindToIpv6: settings.client_bind_to_ipv6[0],
+        ...tlsOptions(upstream, settings, readPem),
       },
     });
     balancers.set(name, balancer);
   }
   return balancers;
+}
+
+function tlsOptions(
+  { tls }: UpstreamSettings,
+  { ca_file }: Settings,
+  readPem: (path: string) => string,
+): PeerOptions {
+  if (tls === undefined) return {};
+  const { sni, verify, ca = ca_file, cert, key } = tls;
+  return {
+    tls: true,
+    sni,
+    verifyCert: verify !== 'off',
+    verifyHostname: verify === 'full',
+    ca: ca === undefined || verify === 'off' ? undefined : readPem(ca),
+    cert: cert === undefined ? undefined : readPem(cert),
+    key: key === undefined ? undefined : readPem(key),
+  };
 }
 
 /** The proxy for one service of the file. */

@@ -3,12 +3,14 @@
  * verdicts where all workers of the host read them. One worker does this for
  * all, as a duty given by the supervisor.
  */
-import { connect } from 'node:net';
 import type { Log } from '../../shared/log/log.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import { judge, type Standing, type TcpHealthCheck } from '../balance/health-check.ts';
 import type { BalancedPeer, LoadBalancer } from '../balance/load-balancer.ts';
+import type { ConnectListener } from '../transport/connect.ts';
+import { NOBODY } from '../transport/transport.ts';
+import { dial } from '../upstream/dial.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 
 export interface ProberOptions {
@@ -61,25 +63,33 @@ function jittered(intervalMs: number): number {
   return intervalMs * (0.9 + Math.random() * 0.2);
 }
 
-/** @returns `ok`, or why not */
-function probe(
-  { host, port, path }: HttpPeer,
-  timeoutMs: number,
-  stopping: AbortSignal,
-): Promise<string> {
+/**
+ * With a peer that speaks TLS, the handshake is part of being healthy.
+ *
+ * @returns `ok`, or why not
+ */
+function probe(peer: HttpPeer, timeoutMs: number, stopping: AbortSignal): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connect(path === undefined ? { host, port } : { path });
     const end = (result: string) => {
       clearTimeout(timer);
       stopping.removeEventListener('abort', stop);
-      socket.destroy();
+      giveUp();
       resolve(result);
     };
     const stop = () => end('stopped');
     const timer = setTimeout(() => end(`no connection within ${timeoutMs} ms`), timeoutMs);
     stopping.addEventListener('abort', stop, { once: true });
-    socket.once('connect', () => end('ok'));
-    socket.once('error', (error) => end(error.message));
+    const listener: ConnectListener = {
+      onConnected(connected) {
+        connected((transport) => {
+          transport.destroy();
+          return NOBODY;
+        });
+        end('ok');
+      },
+      onFailed: (error) => end(error.message),
+    };
+    const giveUp = dial(peer, listener);
   });
 }
 

@@ -23,6 +23,18 @@ export interface ExchangeTimeouts {
   readonly responseWriteMs?: number;
 }
 
+/** What client and server have agreed on in a TLS handshake. */
+export interface TlsFacts {
+  /** `TLSv1.3` or `TLSv1.2`. */
+  readonly version: string;
+  /** OpenSSL's name of it, such as `TLS_AES_128_GCM_SHA256`. */
+  readonly cipher: string;
+  /** The name that the client asked for (RFC 6066 §3). */
+  readonly sni: string | undefined;
+  /** The protocol that both chose (RFC 7301); `undefined` if the client offered none. */
+  readonly alpn: string | undefined;
+}
+
 /**
  * What follows a response head: no body at all, so many bytes, a body of unknown
  * length, or whatever the protocol is that a 101 has changed to.
@@ -55,6 +67,8 @@ export interface Exchange {
   /** The listener. */
   readonly server: SocketAddress;
   readonly scheme: 'http' | 'https';
+  /** Of the client's connection; `undefined` without TLS. */
+  readonly tls: TlsFacts | undefined;
   /** The final head is out: from here on, failing can only mean cutting. */
   readonly headSent: boolean;
   /** Body bytes, without framing. */

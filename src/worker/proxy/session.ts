@@ -5,7 +5,7 @@ import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import { clientAddress } from '../http/client-address.ts';
 import type { IncomingBody } from '../http/body.ts';
-import type { Exchange, ExchangeTimeouts, SocketAddress } from '../http/exchange.ts';
+import type { Exchange, ExchangeTimeouts, SocketAddress, TlsFacts } from '../http/exchange.ts';
 import { Headers } from '../http/headers.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Trust } from '../http/trust.ts';
@@ -117,6 +117,11 @@ export class Session<Ctx = unknown> {
 
   get scheme(): 'http' | 'https' {
     return this.#exchange.scheme;
+  }
+
+  /** What TLS agreed on with the client; `undefined` on a connection without it. */
+  get tls(): TlsFacts | undefined {
+    return this.#exchange.tls;
   }
 
   /** Unique among all workers and restarts; in the log, and in error answers. */

@@ -7,11 +7,11 @@
  * (in the spirit of RFC 8305).
  */
 import { lookup } from 'node:dns';
-import { connect as connectSocket, isIPv6, isIP } from 'node:net';
-import { tcpInternals, type TcpHandle, type TcpInternals } from './node-internals.ts';
+import { connect as connectWithNode, isIPv6, isIP, type Socket } from 'node:net';
+import { socketOver, tcpInternals, type TcpHandle, type TcpInternals } from './node-internals.ts';
 import { SocketTransport } from './socket-transport.ts';
 import { systemError } from './system-error.ts';
-import { TcpTransport } from './tcp-transport.ts';
+import { TcpTransport, type RemoteAddress } from './tcp-transport.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 
 export interface ConnectTarget {
@@ -23,7 +23,7 @@ export interface ConnectTarget {
   readonly bindToIpv6?: string | undefined;
 }
 
-/** Hears of one of the two, once, and of nothing after `stop`. */
+/** Hears of one of the two, once, and of nothing after `stop`, nor before `connect` has returned. */
 export interface ConnectListener {
   onConnected(connected: Connected): void;
   onFailed(error: NodeJS.ErrnoException): void;
@@ -32,13 +32,52 @@ export interface ConnectListener {
 /** A connection that is to be given to an owner at once. */
 export type Connected = (ownerOf: (transport: Transport) => TransportOwner) => void;
 
+/** As `ConnectListener`, for who needs a socket of Node's. */
+export interface ConnectSocketListener {
+  onSocket(socket: Socket): void;
+  onFailed(error: NodeJS.ErrnoException): void;
+}
+
 /** @returns stops it, if it has not ended yet */
 export function connect(target: ConnectTarget, listener: ConnectListener): () => void {
   const internals = tcpInternals();
+  if (internals === undefined) {
+    return connectNodesWay(target, {
+      onSocket: (socket) =>
+        listener.onConnected((ownerOf) => SocketTransport.over(socket, ownerOf)),
+      onFailed: (error) => listener.onFailed(error),
+    });
+  }
+  return attempt(internals, target, {
+    onHandle: (handle, remote) =>
+      listener.onConnected((ownerOf) => TcpTransport.over(handle, remote, ownerOf)),
+    onFailed: (error) => listener.onFailed(error),
+  });
+}
+
+/** As `connect`; what the socket has to say from then on is the listener's business. */
+export function connectSocket(target: ConnectTarget, listener: ConnectSocketListener): () => void {
+  const internals = tcpInternals();
   if (internals === undefined) return connectNodesWay(target, listener);
-  const attempt = new Attempt(internals, target, listener);
-  attempt.start();
-  return () => attempt.stop();
+  return attempt(internals, target, {
+    onHandle: (handle) => listener.onSocket(socketOver(handle)),
+    onFailed: (error) => listener.onFailed(error),
+  });
+}
+
+interface HandleListener {
+  onHandle(handle: TcpHandle, remote: RemoteAddress): void;
+  onFailed(error: NodeJS.ErrnoException): void;
+}
+
+function attempt(
+  internals: TcpInternals,
+  target: ConnectTarget,
+  listener: HandleListener,
+): () => void {
+  const begun = new Attempt(internals, target, listener);
+  begun.start();
+  return () => begun.stop();
 }
 
 /** RFC 8305 §5 recommends this delay between attempts. */
@@ -49,14 +88,14 @@ const MAX_ADDRESSES = 8;
 class Attempt {
   readonly #internals: TcpInternals;
   readonly #target: ConnectTarget;
-  readonly #listener: ConnectListener;
+  readonly #listener: HandleListener;
   readonly #dialing = new Set<TcpHandle>();
   #left: string[] = [];
   #error: NodeJS.ErrnoException | undefined;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
 
-  constructor(internals: TcpInternals, target: ConnectTarget, listener: ConnectListener) {
+  constructor(internals: TcpInternals, target: ConnectTarget, listener: HandleListener) {
     this.#internals = internals;
     this.#target = target;
     this.#listener = listener;
@@ -125,8 +164,7 @@ class Attempt {
     }
     this.stop();
     handle.setNoDelay(true);
-    const remote = { address, port: this.#target.port };
-    this.#listener.onConnected((ownerOf) => TcpTransport.over(handle, remote, ownerOf));
+    this.#listener.onHandle(handle, { address, port: this.#target.port });
   }
 
   #fail(error: NodeJS.ErrnoException): void {
@@ -138,15 +176,15 @@ class Attempt {
 function forget(): void {}
 
 /** Where handles are out of reach. Node tries the addresses of a name in the same way. */
-function connectNodesWay(target: ConnectTarget, listener: ConnectListener): () => void {
+function connectNodesWay(target: ConnectTarget, listener: ConnectSocketListener): () => void {
   const { host, port, bindToIpv4, bindToIpv6 } = target;
   const localAddress = isIPv6(host) ? bindToIpv6 : bindToIpv4;
   const source = localAddress === undefined ? {} : { localAddress };
-  const socket = connectSocket({ host, port, ...source, allowHalfOpen: true, noDelay: true });
+  const socket = connectWithNode({ host, port, ...source, allowHalfOpen: true, noDelay: true });
   socket.once('error', (error) => listener.onFailed(error));
   socket.once('connect', () => {
     socket.removeAllListeners('error');
-    listener.onConnected((ownerOf) => SocketTransport.over(socket, ownerOf));
+    listener.onSocket(socket);
   });
   return () => {
     socket.removeAllListeners();

@@ -9,6 +9,8 @@
  * is `undefined`, and everything runs over `net.Socket` instead, only slower.
  */
 
+import { Socket } from 'node:net';
+
 /** A `uv_tcp_t`. Its functions return 0, or a negative system error number. */
 export interface TcpHandle {
   /** Called with the handle as `this`; how many bytes, or which error, is in the stream state. */
@@ -68,6 +70,21 @@ export interface TcpInternals {
   readonly READ: number;
   /** Index into `state`: 1 if the latest write is still under way. */
   readonly WRITE_IS_ASYNC: number;
+}
+
+/** A socket of Node's over a connected handle. The option is not in its documents. */
+export function socketOver(handle: TcpHandle): Socket {
+  return new Socket({ handle, allowHalfOpen: true } as object);
+}
+
+/**
+ * The next `destroy` of this TCP socket, or of a TLS socket over it, closes it with
+ * a reset. `resetAndDestroy` does the same in one step, but is not for a socket
+ * below TLS: if the TLS socket is destroyed before the close has been reported, the
+ * process dies of a segmentation fault (Node 26.10).
+ */
+export function closeWithReset(tcp: Socket): void {
+  (tcp as Socket & { resetAndClosing?: boolean }).resetAndClosing = true;
 }
 
 let known: TcpInternals | undefined | 'not looked for' = 'not looked for';

@@ -49,6 +49,7 @@ export interface RemoteAddress {
 export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly tls = undefined;
   handOvers = 0;
   readonly #handle: TcpHandle;
   #owner: TransportOwner = NOBODY;

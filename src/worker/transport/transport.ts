@@ -3,6 +3,7 @@
  * There are two kinds: over the bare TCP handle (`tcp-transport.ts`) on the data
  * path, and over a socket of Node's (`socket-transport.ts`) for everything else.
  */
+import type { TlsFacts } from '../http/exchange.ts';
 
 /** The connection that owns a transport, and hears of everything that happens to it. */
 export interface TransportOwner {
@@ -22,6 +23,8 @@ export interface Transport {
   /** Numeric; `'unix:'` for a Unix socket. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** `undefined` without TLS. */
+  readonly tls: TlsFacts | undefined;
   /** From now on somebody else owns it, and hears of what happens. */
   handTo(owner: TransportOwner): void;
   /**
@@ -49,7 +52,7 @@ export interface Transport {
   end(): void;
   /** Closes at once; what has not left yet is lost. */
   destroy(): void;
-  /** Closes at once with a TCP reset, so that the other side cannot take what it got for complete. */
+  /** Closes at once, with a TCP reset where there is one, so that the other side cannot take what it got for complete. */
   reset(): void;
 }
 

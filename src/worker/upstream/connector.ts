@@ -3,11 +3,12 @@ import type { ErrorCode } from '../../shared/errors/catalog.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder } from '../../shared/metrics/recorder.ts';
 import type { Deadlines, Expiring } from '../../shared/time/deadlines.ts';
-import { connect, type Connected, type ConnectListener } from '../transport/connect.ts';
+import { CertificateRefused, HandshakeFailed } from '../tls/client.ts';
+import type { Connected, ConnectListener } from '../transport/connect.ts';
+import { dial } from './dial.ts';
 import { UpstreamConnection, type ConnectionEvents } from './http1-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Pool } from './pool.ts';
-import { connectUnix } from './unix.ts';
 
 export interface ConnectorOptions {
   readonly deadlines: Deadlines;
@@ -49,7 +50,8 @@ export class Connector {
   /**
    * A new connection.
    *
-   * @throws {ProxyError} `upstream/connect-refused`, `-timeout` or `-failed`; the peer has seen nothing
+   * @throws {ProxyError} `upstream/connect-refused`, `-timeout` or `-failed`,
+   *   `upstream/tls-handshake-failed` or `-certificate-refused`; the peer has seen no request
    */
   connect(peer: HttpPeer): Promise<UpstreamConnection> {
     return new Promise((resolve, reject) => {
@@ -78,6 +80,12 @@ export class Connector {
   }
 }
 
+function codeOf(error: NodeJS.ErrnoException): ErrorCode {
+  if (error instanceof CertificateRefused) return 'upstream/certificate-refused';
+  if (error instanceof HandshakeFailed) return 'upstream/tls-handshake-failed';
+  return error.code === 'ECONNREFUSED' ? 'upstream/connect-refused' : 'upstream/connect-failed';
+}
+
 /** A connection in the making. */
 class Attempt implements ConnectListener, Expiring {
   deadlineAt: number;
@@ -102,8 +110,7 @@ class Attempt implements ConnectListener, Expiring {
   }
 
   start(): void {
-    const { path } = this.#peer;
-    this.#stop = path === undefined ? connect(this.#peer, this) : connectUnix(path, this);
+    this.#stop = dial(this.#peer, this);
   }
 
   onConnected(connected: Connected): void {
@@ -112,12 +119,7 @@ class Attempt implements ConnectListener, Expiring {
   }
 
   onFailed(error: NodeJS.ErrnoException): void {
-    const isRefused = error.code === 'ECONNREFUSED';
-    this.#fail(
-      isRefused ? 'upstream/connect-refused' : 'upstream/connect-failed',
-      error.message,
-      error,
-    );
+    this.#fail(codeOf(error), error.message, error);
   }
 
   onDeadline(): void {

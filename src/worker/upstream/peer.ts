@@ -1,6 +1,9 @@
 /** One address that requests can be sent to, and how to talk to it. */
+import { clientTls, type ClientTls, type ClientTlsOptions } from '../tls/client-tls.ts';
 
-export interface PeerOptions {
+export interface PeerOptions extends ClientTlsOptions {
+  /** Speaks TLS 1.3 or 1.2 with the peer, whose certificate is verified unless you say otherwise. Default false. */
+  readonly tls?: boolean | undefined;
   /** For the connection to be made. Default 5,000 ms. */
   readonly connectTimeoutMs?: number;
   /** Between two reads, and for the response head. Default 60,000 ms. */
@@ -43,12 +46,14 @@ export class HttpPeer {
   readonly pipelining: number;
   readonly bindToIpv4: string | undefined;
   readonly bindToIpv6: string | undefined;
+  /** `undefined`: the peer speaks HTTP from the first byte on. */
+  readonly tls: ClientTls | undefined;
   /** Connections with equal keys are interchangeable: everything that changes what one means is in it. */
   readonly poolKey: string;
 
   /**
    * @param address `host:port`, `[ipv6]:port`, or `unix:/path` for a Unix socket
-   * @throws {TypeError} the address is none of these
+   * @throws {TypeError} the address is none of these, or the options of TLS make no sense together
    */
   constructor(address: string, options: PeerOptions = {}) {
     const { host, port, path } = parseAddress(address);
@@ -65,17 +70,40 @@ export class HttpPeer {
     this.pipelining = options.pipelining ?? 1;
     this.bindToIpv4 = options.bindToIpv4;
     this.bindToIpv6 = options.bindToIpv6;
+    this.tls = tlsFrom(host, options);
+    if (path !== undefined && this.tls !== undefined)
+      throw new TypeError(`peer ${address}: TLS over a Unix socket is not offered`);
     this.poolKey = JSON.stringify([
       address,
       this.upstream,
       this.bindToIpv4 ?? '',
       this.bindToIpv6 ?? '',
+      this.tls?.key ?? '',
       options.groupKey ?? '',
       // A connection keeps the waits and bounds of the peer it was made for.
       [this.readTimeoutMs, this.writeTimeoutMs, this.idleTimeoutMs, this.maxIdle, this.pipelining],
     ]);
   }
 }
+
+function tlsFrom(host: string, options: PeerOptions): ClientTls | undefined {
+  if (options.tls === true) return clientTls(host, options);
+  const given = TLS_OPTIONS.find((name) => options[name] !== undefined);
+  // Else somebody would take a connection in the clear for an encrypted one.
+  if (given !== undefined) throw new TypeError(`peer ${host}: "${given}" needs "tls: true"`);
+  return undefined;
+}
+
+const TLS_OPTIONS = [
+  'sni',
+  'alternativeName',
+  'verifyCert',
+  'verifyHostname',
+  'ca',
+  'useSystemCerts',
+  'cert',
+  'key',
+] as const satisfies readonly (keyof ClientTlsOptions)[];
 
 const UNIX = /^unix:(\/[^\0]+)$/;
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/;

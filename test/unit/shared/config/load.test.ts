@@ -53,10 +53,7 @@ describe('a configuration', () => {
     });
     assert.deepEqual(settings.services[0], {
       name: 'edge',
-      listen: [
-        { host: '0.0.0.0', port: 6188 },
-        { host: '::1', port: 6189 },
-      ],
+      listen: [{ place: { host: '0.0.0.0', port: 6188 } }, { place: { host: '::1', port: 6189 } }],
       limits: {
         max_target: 8_192,
         max_head: 16_384,
@@ -67,6 +64,7 @@ describe('a configuration', () => {
         max_connections_per_client: 1_024,
       },
       timeouts: {
+        tls_handshake: 10_000,
         request_head: 10_000,
         request_body: 30_000,
         response_write: 30_000,

@@ -178,19 +178,19 @@ const values = [
   ],
   [
     'upstreams: { api: { peers: [999.1.1.1:80] } }',
-    'upstreams.api.peers[0].address: expected "host:port" or "[ipv6]:port", got "999.1.1.1:80"',
+    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "999.1.1.1:80"',
   ],
   [
     'upstreams: { api: { peers: ["h:0"] } }',
-    'upstreams.api.peers[0].address: expected "host:port" or "[ipv6]:port", got "h:0"',
+    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "h:0"',
   ],
   [
     'upstreams: { api: { peers: ["h:65536"] } }',
-    'upstreams.api.peers[0].address: expected "host:port" or "[ipv6]:port", got "h:65536"',
+    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "h:65536"',
   ],
   [
     'upstreams: { api: { peers: ["[zz]:80"] } }',
-    'upstreams.api.peers[0].address: expected "host:port" or "[ipv6]:port", got "[zz]:80"',
+    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "[zz]:80"',
   ],
   ['upstreams: { api: { peers: [h:1, h:1] } }', 'upstreams.api.peers[1]: h:1 is there twice'],
   [

@@ -81,6 +81,7 @@ async function withFullBuffers(t: TestContext, request: string) {
     deadlines,
     headParser: new RequestHeadParser(),
     timeouts: {
+      tlsHandshakeMs: 10_000,
       requestHeadMs: 10_000,
       requestBodyMs: 10_000,
       responseWriteMs: 10_000,
@@ -103,6 +104,7 @@ async function withFullBuffers(t: TestContext, request: string) {
     },
     mayConnect: undefined,
     server: { address: '127.0.0.1', port: 1 },
+    onHandshakeFailed: () => {},
   };
   SocketTransport.over(ours, (transport) => {
     connection = new Http1Connection(transport, options, () => {});

@@ -176,6 +176,7 @@ function connected(minRate = 0) {
     deadlines,
     headParser: new RequestHeadParser(),
     timeouts: {
+      tlsHandshakeMs: 10_000,
       requestHeadMs: 10_000,
       requestBodyMs: 20_000,
       responseWriteMs: 30_000,
@@ -191,6 +192,7 @@ function connected(minRate = 0) {
     handle: (exchange) => exchanges.push(exchange),
     mayConnect: undefined,
     server: { address: '127.0.0.1', port: 1 },
+    onHandshakeFailed: () => {},
   };
   const connection = new Http1Connection(transport, options, () => {});
   const receiver: BodyReceiver = {

@@ -122,6 +122,7 @@ test('a pooled connection whose time is over is not found again before it is clo
 class StillTransport implements Transport {
   readonly remoteAddress = '127.0.0.1';
   readonly remotePort = 1;
+  readonly tls = undefined;
   readonly unsentBytes = 0;
   handOvers = 0;
   isDestroyed = false;
@@ -171,7 +172,8 @@ async function tunnelWithFullBuffers(t: TestContext) {
       onFailed: (error) => assert.fail(error),
     };
     connection!.send(head, undefined, requester, false);
-    peer.send(SWITCHED);
+    // Once the request has been given to the socket, which it is at the end of the turn.
+    setImmediate(() => peer.send(SWITCHED));
   });
   const ended = new Promise<void>((resolve, reject) => {
     tunnel.start({ onData() {}, onIdle() {}, onEnd: () => resolve(), onError: reject });
