@@ -70,9 +70,10 @@ export class HttpPeer {
     this.pipelining = options.pipelining ?? 1;
     this.bindToIpv4 = options.bindToIpv4;
     this.bindToIpv6 = options.bindToIpv6;
+    // Never in the clear what was asked to be encrypted.
+    if (options.tls === true && path !== undefined)
+      throw new TypeError(`peer ${address}: "tls" is for peers on TCP, not on Unix sockets`);
     this.tls = tlsFrom(host, options);
-    if (path !== undefined && this.tls !== undefined)
-      throw new TypeError(`peer ${address}: TLS over a Unix socket is not offered`);
     this.poolKey = JSON.stringify([
       address,
       this.upstream,
