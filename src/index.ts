@@ -12,11 +12,35 @@ export {
   type PeerSpec,
 } from './worker/balance/load-balancer.ts';
 export { random, roundRobin, type Selection } from './worker/balance/selection.ts';
-export type { TlsFacts } from './worker/http/exchange.ts';
+export type { SocketAddress, TlsFacts } from './worker/http/exchange.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';
 export { RateLimiter } from './worker/limits/rate-limiter.ts';
-export { Answer, type AnswerInit } from './worker/proxy/answer.ts';
-export type { Awaitable, ProxyHttp, RequestOutcome } from './worker/proxy/proxy-http.ts';
-export type { Session } from './worker/proxy/session.ts';
+export {
+  Answer,
+  type AnswerBody,
+  type AnswerInit,
+  type BodyPieces,
+} from './worker/proxy/answer.ts';
+export { withFilters } from './worker/proxy/compose.ts';
+export type { Filter } from './worker/proxy/filter.ts';
+export type {
+  Awaitable,
+  BodyOutcome,
+  ConnectionOutcome,
+  NewConnection,
+  Phases,
+  ProxyHttp,
+  ProxyHttpOptions,
+  RequestOutcome,
+  ResponseOutcome,
+  RetryOutcome,
+} from './worker/proxy/proxy-http.ts';
+export type { RetryOptions } from './worker/proxy/retry-policy.ts';
+export type {
+  PeerConnection,
+  ReadLimit,
+  Session,
+  SessionTimeouts,
+} from './worker/proxy/session.ts';
 export { HttpPeer, type PeerOptions } from './worker/upstream/peer.ts';

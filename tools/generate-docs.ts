@@ -11,6 +11,7 @@ import { format, type FormatConfig } from 'oxfmt';
 import { configurationPage } from './docs/configuration.ts';
 import { errorsPage } from './docs/errors.ts';
 import { metricsPage } from './docs/metrics.ts';
+import { phasesPage } from './docs/phases.ts';
 
 const root = new URL('../', import.meta.url);
 
@@ -18,6 +19,7 @@ const pages = [
   { path: 'docs/reference/configuration.md', source: configurationPage },
   { path: 'docs/reference/errors.md', source: errorsPage },
   { path: 'docs/reference/metrics.md', source: metricsPage },
+  { path: 'docs/reference/phases.md', source: phasesPage },
 ];
 
 async function main(): Promise<number> {

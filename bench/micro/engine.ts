@@ -4,7 +4,8 @@
  * A client's connection and a peer's connection over transports that do nothing,
  * in one process: heads are parsed, phases run, answers are composed and logged.
  * Read nanoseconds per request; compare commits, on the same machine, one after
- * the other. The browser's head is what the small one hides.
+ * the other. The browser's head is what the small one hides; the last row is the
+ * small one through every phase of a head, each a function that does nothing.
  *
  *     node --conditions=sluice-source bench/micro/engine.ts
  */
@@ -21,7 +22,10 @@ import { Http1Connection } from '../../src/worker/downstream/http1-connection.ts
 import { balancersFrom, gateway } from '../../src/worker/filters/gateway.ts';
 import { openAccessLog } from '../../src/worker/observe/access-log.ts';
 import { RequestHeadParser } from '../../src/worker/protocol/http1/request-head.ts';
+import { withFilters } from '../../src/worker/proxy/compose.ts';
+import type { Filter } from '../../src/worker/proxy/filter.ts';
 import { handleRequest } from '../../src/worker/proxy/handle-request.ts';
+import type { ProxyHttp } from '../../src/worker/proxy/proxy-http.ts';
 import { ProxyService } from '../../src/worker/proxy/proxy-service.ts';
 import type { Transport } from '../../src/worker/transport/transport.ts';
 import type { Connector } from '../../src/worker/upstream/connector.ts';
@@ -97,14 +101,33 @@ class SilentTransport implements Transport {
   reset(): void {}
 }
 
-function openEngine(folder: string) {
+function gatewayOf(folder: string): ProxyHttp<unknown> {
   const file = join(folder, 'conf.yaml');
   writeFileSync(file, CONF);
   const loaded = loadConfig(file, {});
   if (!loaded.ok) throw new Error('the configuration of this benchmark is out of date');
   const { settings } = loaded;
   const [service] = settings.services;
-  const balancers = balancersFrom(settings, () => '');
+  return gateway(
+    service!,
+    balancersFrom(settings, () => ''),
+    undefined,
+  );
+}
+
+const nothing: Filter = {
+  name: 'nothing',
+  earlyRequestFilter() {},
+  requestFilter() {},
+  proxyUpstreamFilter() {},
+  connectedToUpstream() {},
+  upstreamRequestFilter() {},
+  upstreamResponseFilter() {},
+  responseFilter() {},
+  logging() {},
+};
+
+function openEngine(proxy: ProxyHttp<unknown>) {
   const layout = new MetricsLayout({
     services: ['edge'],
     upstreams: ['origin'],
@@ -129,12 +152,16 @@ function openEngine(folder: string) {
   } as unknown as Connector;
   const proxyService = new ProxyService({
     name: 'edge',
-    proxy: gateway(service!, balancers, undefined),
+    proxy,
     connector,
+    deadlines,
     recorder,
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
     log: createLog({ level: 'error', destination: 'stderr' } as never),
     maxAttempts: 3,
+    retry: {},
+    phaseTimeoutMs: 30_000,
+    requestTimeoutMs: undefined,
     forwarding: { via: 'sluice' },
     paths: {},
   });
@@ -160,9 +187,8 @@ function openEngine(folder: string) {
       ),
       handle: (exchange) => handleRequest(exchange, proxyService),
       onHandshakeFailed() {},
-      onRefused(error) {
-        throw error;
-      },
+      mayConnect: undefined,
+      server: { address: '127.0.0.1', port: 1 },
     },
     () => {},
   );
@@ -171,12 +197,14 @@ function openEngine(folder: string) {
 
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-micro-'));
-  const { client, clientTransport, peerTransport, peer } = openEngine(folder);
+  const plain = gatewayOf(folder);
+  const engine = openEngine(plain);
   const response = Buffer.from(RESPONSE, 'latin1');
-  for (const [name, text] of [
-    ['small', SMALL],
-    ['browser', BROWSER],
-  ] as const) {
+  for (const { name, text, client, clientTransport, peerTransport, peer } of [
+    { name: 'small', text: SMALL, ...engine },
+    { name: 'browser', text: BROWSER, ...engine },
+    { name: 'no-ops', text: SMALL, ...openEngine(withFilters([nothing], plain)) },
+  ]) {
     const request = Buffer.from(text, 'latin1');
     const round = async (count: number) => {
       const before = process.cpuUsage();
@@ -201,9 +229,10 @@ async function main(): Promise<void> {
     process.stdout.write(
       `${name}: ${quiet.toFixed(0)} ns per request (a tenth of the rounds took less)\n`,
     );
-  }
-  if (!clientTransport.last.startsWith('HTTP/1.1 200') || !peerTransport.last.startsWith('GET /')) {
-    throw new Error(`expected a request and an answer, got ${peerTransport.last}`);
+    const asked = peerTransport.last;
+    if (!clientTransport.last.startsWith('HTTP/1.1 200') || !asked.startsWith('GET /')) {
+      throw new Error(`expected a request and an answer, got ${asked}`);
+    }
   }
   rmSync(folder, { recursive: true });
   process.exit(0);

@@ -4,11 +4,12 @@ import { DEFAULT_UNIX_MODE, type Place } from '../shared/ipc/place.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
+import type { ServiceTiming } from '../worker/start.ts';
 
 /** Limits and timeouts of a service's client connections, in milliseconds and bytes. */
 export type ConnectionSettings = Omit<BootService, 'name'>;
 
-export interface ServiceOptions {
+export interface ServiceOptions extends ServiceTiming {
   /** In logs and metrics. Default: `proxy`. */
   readonly name?: string;
 }
@@ -22,12 +23,19 @@ export class HttpProxyService {
   readonly name: string;
   readonly proxy: ProxyHttp<unknown>;
   readonly settings: ConnectionSettings | undefined;
+  readonly timing: ServiceTiming;
   readonly #listen: ListenAddress[] = [];
 
-  constructor(name: string, proxy: ProxyHttp<unknown>, settings?: ConnectionSettings) {
+  constructor(
+    name: string,
+    proxy: ProxyHttp<unknown>,
+    settings?: ConnectionSettings,
+    timing: ServiceTiming = {},
+  ) {
     this.name = name;
     this.proxy = proxy;
     this.settings = settings;
+    this.timing = timing;
   }
 
   get listen(): readonly ListenAddress[] {
@@ -93,5 +101,5 @@ export function httpProxyService<Ctx>(
   options: ServiceOptions = {},
 ): HttpProxyService {
   // Inside, nothing looks into a context: only the phases that made it do.
-  return new HttpProxyService(options.name ?? 'proxy', proxy);
+  return new HttpProxyService(options.name ?? 'proxy', proxy, undefined, options);
 }

@@ -62,14 +62,14 @@ async function startOrSay(
   }
 }
 
-function withSettings({ name, proxy }: HttpProxyService, boot: Boot): WorkerService {
+function withSettings({ name, proxy, timing }: HttpProxyService, boot: Boot): WorkerService {
   const settings = boot.services.find((service) => service.name === name);
   if (settings === undefined) {
     throw new Error(
       `service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`,
     );
   }
-  return { name, proxy, settings };
+  return { name, proxy, settings, own: timing };
 }
 
 function mapSegments(boot: Boot): ReadonlyMap<string, Segment> {

@@ -27,6 +27,7 @@ import { RequestHeadParser } from './protocol/http1/request-head.ts';
 import { handleRequest } from './proxy/handle-request.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
+import type { RetryOptions } from './proxy/retry-policy.ts';
 import { TlsServer, type Identity } from './tls/server.ts';
 import { Connector } from './upstream/connector.ts';
 
@@ -35,6 +36,18 @@ export interface WorkerService {
   readonly name: string;
   readonly proxy: ProxyHttp<unknown>;
   readonly settings: Omit<BootService, 'name'>;
+  /** Instead of what the settings say. */
+  readonly own: ServiceTiming;
+}
+
+/** What a program may say about the waits and retries of a service. */
+export interface ServiceTiming {
+  /** For a phase that returns a promise. Default 30,000 ms. */
+  readonly phaseTimeoutMs?: number | undefined;
+  /** For a response to begin, over all attempts. Default: no bound beyond those of the single waits. */
+  readonly requestTimeoutMs?: number | undefined;
+  /** Retries after responses with some statuses, or because a phase asks for them. */
+  readonly retry?: RetryOptions | undefined;
 }
 
 export interface WorkerParts {
@@ -73,13 +86,25 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     recorder,
     poolSize: boot.settings.upstream_keepalive_pool_size,
   });
-  const shared = { connector, recorder, accessLog, log, maxAttempts: boot.settings.max_retries };
+  const maxAttempts = boot.settings.max_retries;
+  const shared = { connector, deadlines, recorder, accessLog, log, maxAttempts };
   const listeners = await openListeners(parts, deadlines, recorder, (service) => {
-    const { trusted_proxies, forwarded, via, paths } = service.settings;
+    const { trusted_proxies, forwarded, via, paths, retry, timeouts } = service.settings;
+    const { phaseTimeoutMs, requestTimeoutMs } = service.own;
     return new ProxyService({
       ...shared,
       name: service.name,
       proxy: service.proxy,
+      retry: {
+        statuses: retry.statuses,
+        budgetPercent: retry.budget_percent,
+        minConcurrent: retry.min_concurrent,
+        backOffMs: retry.back_off,
+        maxBackOffMs: retry.max_back_off,
+        ...service.own.retry,
+      },
+      phaseTimeoutMs: phaseTimeoutMs ?? timeouts.phase,
+      requestTimeoutMs: requestTimeoutMs ?? timeouts.request,
       forwarding: {
         trusts: trustFrom(trusted_proxies),
         forwarded,
@@ -253,6 +278,6 @@ function downstreamOptions(
     // At debug, since anyone can make as many of these as they like.
     onHandshakeFailed: (reason, client) =>
       log.debug({ service: name, client: client.address, reason }, 'TLS handshake failed'),
-    onRefused: (error, status, client) => service.refused(error, status, client),
+    mayConnect: service.mayConnect,
   };
 }

@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { authority, edge, getTls, makeCertificate, pemFiles } from '../support/index.ts';
 import { launch, startPeer, startSluice, startTlsPeer, temporaryFile } from '../support/index.ts';
 import { anchorOf } from '../../tools/docs/markdown.ts';
+import { phaseEntries } from '../../tools/docs/phases.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const NOT_OURS = /(^|\/)(node_modules|dist)(\/|$)/;
@@ -37,6 +38,15 @@ describe('the reference', () => {
     const generator = join(ROOT, 'tools/generate-docs.ts');
     // Rejects with what it printed if it names a stale file.
     await promisify(execFile)(process.execPath, [generator, '--check']);
+  });
+
+  test('says of every phase when it runs and what throwing does', () => {
+    const phases = phaseEntries();
+    assert.ok(phases.some(({ name }) => name === 'upstreamPeer'));
+    for (const { name, comment } of phases) {
+      assert.match(comment, /^- Runs /m, name);
+      assert.match(comment, /^- Throwing /m, name);
+    }
   });
 });
 

@@ -13,8 +13,8 @@ Every way a request can fail has a code. It is the \`code\` of a \`ProxyError\`,
 log and in the access log, and is the label \`code\` of \`sluice_errors_total\`
 ([metrics](metrics.md)).
 
-The client gets the status in words and, if its request could be read, the request id; never the detail:
-that is in the log, under the same id. Once a response head has gone out, failing can only mean closing the connection. A status of
+Unless \`failToProxy\` chooses another answer, the client gets the status in words and the request id; never
+the detail: that is in the log, under the same id. Once a response head has gone out, failing can only mean closing the connection. A status of
 “none” means that nobody was left to read one.
 
 Whether the request is sent again, to whichever peer \`upstreamPeer\` then chooses (for a configured
@@ -23,6 +23,9 @@ upstream: another one, if another may be used):
 - **safe**: yes, the peer has not seen the request;
 - **if idempotent**: only if the method allows it (RFC 9110 §9.2.2), because the peer may have seen it;
 - **never**.
+
+A phase may say otherwise ([phases](phases.md)), and \`retry.statuses\` of a service has requests sent again
+after a response; neither sends a request that a peer may have seen again unless its method is idempotent.
 
 Sending again ends after \`max_retries\` attempts in all, and where the body can no longer be sent from
 its beginning ([configuration](configuration.md)).

@@ -223,8 +223,50 @@ export const connectionSchema = z.object({
       keep_alive: duration({ min: '1s', max: '1h' })
         .default(60_000)
         .describe('Between two requests of a connection.'),
+      phase: duration({ min: '1ms', max: '1h' })
+        .default(30_000)
+        .describe('For a phase of a program that returns a promise; then it is a 504.'),
+      request: duration({ min: '1ms', max: '1d' })
+        .optional()
+        .describe(
+          'For the response to begin, from the start of the request and over all attempts; then it is a 504. Default: no bound beyond those of the single waits.',
+        ),
     })
     .prefault({}),
+  retry: z
+    .strictObject({
+      statuses: z
+        .array(z.int().min(400).max(599))
+        .max(200)
+        .default([])
+        .describe(
+          'Responses with these statuses are thrown away and the request is sent again, if its method is idempotent, an attempt is left (`max_retries`), and the budget allows it.',
+        ),
+      budget_percent: z
+        .int()
+        .min(0)
+        .max(100)
+        .default(20)
+        .describe(
+          'Retries because of a status, or because a phase asks for them, that may run at the same time: a share of the requests that the worker is serving. Retries after a failed connection cost no peer any work and are not counted.',
+        ),
+      min_concurrent: z
+        .int()
+        .min(0)
+        .max(10_000)
+        .default(3)
+        .describe('So many of them may run in any case, however few requests there are.'),
+      back_off: duration({ min: '1ms', max: '1m' })
+        .default(25)
+        .describe(
+          'Longest pause before the first of them; it doubles with each, and the pause is a random part of it.',
+        ),
+      max_back_off: duration({ min: '1ms', max: '1m' })
+        .default(250)
+        .describe('The longest pause of all.'),
+    })
+    .prefault({})
+    .describe('When a request is sent again although a peer has answered, and how often.'),
   paths: paths
     .default([])
     .describe(

@@ -219,6 +219,30 @@ export const catalog = {
     means: 'The peer took nothing of the request body for `write_timeout`.',
     remedy: 'Look at what the peer waits for; raise `write_timeout` if such silence is normal.',
   },
+  'upstream/request-timeout': {
+    side: 'upstream',
+    status: 504,
+    retry: 'never',
+    means: 'No response began within `timeouts.request`, over all attempts.',
+    remedy:
+      'Look at how long each attempt took; raise `timeouts.request` of the service if it is meant.',
+  },
+  'internal/phase-timeout': {
+    side: 'internal',
+    status: 504,
+    retry: 'never',
+    means: 'A phase returned a promise that was not settled within `timeouts.phase`.',
+    remedy:
+      'The log entry names the phase: look at what it waits for, and give that a deadline of its own.',
+  },
+  'internal/body-length': {
+    side: 'internal',
+    status: 500,
+    retry: 'never',
+    means:
+      'A body phase passed on more or fewer bytes than the Content-Length that another phase has set.',
+    remedy: 'Set the length that the body will have, or leave the field out.',
+  },
   'internal/filter-threw': {
     side: 'internal',
     status: 500,

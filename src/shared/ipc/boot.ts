@@ -35,7 +35,7 @@ export interface SegmentGrant {
 /** What a worker needs to know of a service beyond what its program says. */
 export type BootService = Pick<
   ServiceSettings,
-  'name' | 'limits' | 'timeouts' | 'trusted_proxies' | 'paths' | 'forwarded' | 'via'
+  'name' | 'limits' | 'timeouts' | 'retry' | 'trusted_proxies' | 'paths' | 'forwarded' | 'via'
 >;
 
 export interface Boot {

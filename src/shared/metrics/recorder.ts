@@ -54,6 +54,11 @@ export class ServiceRecorder {
     this.#add(ServiceSlot.inFlight, 1);
   }
 
+  /** Of this worker. */
+  get requestsInFlight(): number {
+    return this.#row[this.#start + ServiceSlot.inFlight]!;
+  }
+
   /** @param status as sent to the client; 0 if nobody was there to read one */
   requestEnded(status: number, seconds: number, bytesReceived: number, bytesSent: number): void {
     this.#add(ServiceSlot.inFlight, -1);

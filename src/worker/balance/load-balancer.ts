@@ -10,7 +10,7 @@ import type { TcpHealthCheck } from './health-check.ts';
 import { roundRobin, type Select, type Selection } from './selection.ts';
 
 export interface PeerSpec {
-  /** `host:port` or `[ipv6]:port`. */
+  /** `host:port`, `[ipv6]:port` or `unix:/path`. */
   readonly address: string;
   /** Share of the traffic; default 1, and 0 takes no new traffic. */
   readonly weight?: number;

@@ -20,14 +20,15 @@
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Expiring } from '../../shared/time/deadlines.ts';
 import type { BodyReceiver } from '../http/body.ts';
-import type { ClientAddress } from '../http/exchange.ts';
+import type { ExchangeTimeouts, SocketAddress } from '../http/exchange.ts';
+import { Headers } from '../http/headers.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import type { Transport, TransportOwner } from '../transport/transport.ts';
-import { Http1Exchange, refusalText } from './http1-exchange.ts';
+import { Http1Exchange } from './http1-exchange.ts';
 import { Pace } from './pace.ts';
-import type { DownstreamOptions } from './settings.ts';
+import type { ConnectionOptions, DownstreamTimeouts } from './settings.ts';
 
 const Reading = {
   Head: 0,
@@ -56,9 +57,13 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http1Connection implements TransportOwner, Expiring {
   deadlineAt: number;
-  readonly client: ClientAddress;
+  readonly client: SocketAddress;
+  /** What the proxy keeps from one exchange for the next. */
+  context: unknown;
   readonly #transport: Transport;
-  readonly #options: DownstreamOptions;
+  readonly #options: ConnectionOptions;
+  /** Of the current request. */
+  #timeouts: DownstreamTimeouts;
   readonly #onClosed: () => void;
   /** Made for the first body; most connections never see one. */
   #bodyDecoder: BodyDecoder | undefined;
@@ -72,6 +77,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   #discarded = 0;
   #draining = false;
   #consuming = false;
+  /** What is being dealt with was held before, and is in a buffer of its own. */
+  #wasHeld = false;
   /** The client will send no more than has been read. */
   #ended = false;
   /** What the client sent last could not be read to its end, so nothing after it has a meaning. */
@@ -93,13 +100,18 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** Set while an answer is complete but not yet taken by the client. */
   #keepAliveAfterDrain: boolean | undefined;
 
-  constructor(transport: Transport, options: DownstreamOptions, onClosed: () => void) {
+  constructor(transport: Transport, options: ConnectionOptions, onClosed: () => void) {
     this.#transport = transport;
     this.#options = options;
+    this.#timeouts = options.timeouts;
     this.#onClosed = onClosed;
     this.client = { address: transport.remoteAddress, port: transport.remotePort };
     this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
     options.deadlines.add(this);
+  }
+
+  get server(): SocketAddress {
+    return this.#options.server;
   }
 
   get #decoder(): BodyDecoder {
@@ -159,8 +171,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#held = all;
       return;
     }
-    this.#held = undefined;
-    this.#consume(all, 0, all.length);
+    this.#consumeHeld(all);
   }
 
   /** What is there of a head may be too much now, and was not before. */
@@ -186,11 +197,17 @@ export class Http1Connection implements TransportOwner, Expiring {
     }
   }
 
-  /** A body that nobody reads yet is judged when somebody does: all of it may be here. */
   #bodyInputEnded(): void {
-    if (this.#reading !== Reading.Body || this.#receiver === undefined) return;
+    if (this.#reading !== Reading.Body || this.#mayHaveAllOfIt()) return;
     if (this.#tunnel) return this.#tunnelInputEnded();
     this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
+  }
+
+  /** A body that nobody reads yet can all be here; one in chunks shows it only to its reader. */
+  #mayHaveAllOfIt(): boolean {
+    if (this.#receiver !== undefined) return false;
+    const { length = 0, bytesReceived = 0 } = this.#exchange ?? {};
+    return (this.#held?.length ?? 0) + this.#inputLeft >= length - bytesReceived;
   }
 
   #tunnelInputEnded(): void {
@@ -273,7 +290,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   #writeTimedOut(): void {
-    const { deadlines, timeouts, limits } = this.#options;
+    const { deadlines, limits } = this.#options;
     const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, this.#bytesSent) === true;
     const error = isTooSlow
       ? new ProxyError(
@@ -282,7 +299,7 @@ export class Http1Connection implements TransportOwner, Expiring {
         )
       : new ProxyError(
           'downstream/write-timeout',
-          `${this.client.address} did not read for ${timeouts.responseWriteMs} ms`,
+          `${this.client.address} did not read for ${this.#timeouts.responseWriteMs} ms`,
         );
     this.#exchange?.connectionClosed(error);
     this.#transport.reset();
@@ -299,7 +316,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   #bodyTimedOut(): void {
-    const { deadlines, timeouts, limits } = this.#options;
+    const { deadlines, limits } = this.#options;
     const bytesReceived = this.#exchange?.bytesReceived ?? 0;
     if (this.#bodyPace?.isTooSlow(deadlines.now, bytesReceived) === true) {
       this.#bodyFailed(
@@ -309,12 +326,18 @@ export class Http1Connection implements TransportOwner, Expiring {
     } else {
       this.#bodyFailed(
         'downstream/request-timeout',
-        `sent nothing of its body for ${timeouts.requestBodyMs} ms`,
+        `sent nothing of its body for ${this.#timeouts.requestBodyMs} ms`,
       );
     }
   }
 
   // ── reading requests ──────────────────────────────────────────────────────
+
+  #consumeHeld(held: Buffer): void {
+    this.#held = undefined;
+    this.#wasHeld = true;
+    this.#consume(held, 0, held.length);
+  }
 
   #consume(bytes: Buffer, from: number, end: number): void {
     this.#consuming = true;
@@ -327,6 +350,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       else throw thrown;
     } finally {
       this.#consuming = false;
+      this.#wasHeld = false;
       this.#inputLeft = 0;
     }
     if (this.#ended) this.#bodyInputEnded();
@@ -368,19 +392,33 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#headStarted = true;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestHeadMs;
     }
-    this.#held = Buffer.from(bytes.subarray(from, end));
+    this.#held = this.#keep(bytes, from, end);
   }
 
   /** Keeps the bytes for later. While there are few, reading goes on: it would show that the client leaves. */
   #hold(bytes: Buffer, from: number, end: number): void {
-    this.#held = Buffer.from(bytes.subarray(from, end));
+    this.#held = this.#keep(bytes, from, end);
     if (this.#held.length > MAX_HELD_BYTES) this.#transport.pause();
+  }
+
+  /**
+   * What was held before is ours, and most of it is kept as it is: copied anew for each
+   * of many pipelined requests, it would cost more than everything else that is done for them.
+   */
+  #keep(bytes: Buffer, from: number, end: number): Buffer {
+    const isMost = (end - from) * 2 > bytes.buffer.byteLength;
+    if (this.#wasHeld && isMost) return bytes.subarray(from, end);
+    // Not from the runtime's pool, of which a small piece would hold on to all.
+    const copy = Buffer.allocUnsafeSlow(end - from);
+    bytes.copy(copy, 0, from, end);
+    return copy;
   }
 
   #begin(): void {
     const parsed = this.#options.headParser.take();
     this.#headStarted = false;
     this.#receiver = undefined;
+    if (this.#timeouts !== this.#options.timeouts) this.#useTimeouts(this.#options.timeouts);
     if (parsed.framing.kind === 'none') {
       this.#reading = Reading.Answering;
       this.deadlineAt = NEVER;
@@ -393,9 +431,19 @@ export class Http1Connection implements TransportOwner, Expiring {
     }
     this.#requests += 1;
     this.#answerPace?.reset();
-    const exchange = new Http1Exchange(this, this.#transport, parsed, this.#refusalOf(parsed));
+    this.#handle(parsed, this.#refusalOf(parsed));
+  }
+
+  #handle(parsed: ParsedRequest, refusal: ProxyError | undefined): void {
+    const exchange = new Http1Exchange(this, this.#transport, parsed, refusal);
     this.#exchange = exchange;
     this.#options.handle(exchange);
+  }
+
+  #useTimeouts(timeouts: DownstreamTimeouts): void {
+    this.#timeouts = timeouts;
+    this.#bodyPace = undefined;
+    this.#answerPace = undefined;
   }
 
   /** A body that says how long it is can be refused before it is read. */
@@ -413,8 +461,8 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
     if (this.#receiver === undefined || this.#bodyPaused) return NEVER;
-    const { deadlines, timeouts, limits } = this.#options;
-    this.#bodyPace ??= new Pace(timeouts.requestBodyMs, limits.minRate);
+    const { deadlines, limits } = this.#options;
+    this.#bodyPace ??= new Pace(this.#timeouts.requestBodyMs, limits.minRate);
     return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
   }
 
@@ -504,13 +552,19 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   writeWasBlocked(): void {
     this.#writeBlocked = true;
-    const { deadlines, timeouts, limits } = this.#options;
-    this.#answerPace ??= new Pace(timeouts.responseWriteMs, limits.minRate);
+    const { deadlines, limits } = this.#options;
+    this.#answerPace ??= new Pace(this.#timeouts.responseWriteMs, limits.minRate);
     this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#bytesSent);
   }
 
   get #bytesSent(): number {
     return this.#exchange?.bytesSent ?? this.#sentBefore;
+  }
+
+  /** For the current request only. */
+  setTimeouts(timeouts: ExchangeTimeouts): void {
+    this.#useTimeouts({ ...this.#timeouts, ...timeouts });
+    if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
   }
 
   /** The answer is complete. */
@@ -550,12 +604,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   /** Goes on with bytes that had to wait, unless the loop that held them is still running. */
   #readHeld(): void {
     if (this.#consuming) return;
-    const held = this.#held;
-    this.#held = undefined;
-    if (held !== undefined) {
-      this.#transport.resume();
-      this.#consume(held, 0, held.length);
-    }
+    if (this.#held === undefined) return;
+    this.#transport.resume();
+    this.#consumeHeld(this.#held);
   }
 
   // ── tunnels ───────────────────────────────────────────────────────────────
@@ -617,11 +668,14 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#transport.reset();
   }
 
-  /** Answers a request that never became an exchange, and closes. */
+  /** What could not be read is answered like any other request, and nothing is read after it. */
   #refuse(error: ProxyError): void {
-    this.#options.onRefused(error, error.facts.status, this.client);
-    this.#transport.writeText(refusalText(error.facts.status));
-    this.#close();
+    this.#reading = Reading.Answering;
+    this.deadlineAt = NEVER;
+    this.#receiver = undefined;
+    this.#held = undefined;
+    this.#broken = true;
+    this.#handle(unreadable(), error);
   }
 
   #close(): void {
@@ -632,6 +686,17 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#transport.end();
     this.#transport.resume();
   }
+}
+
+/** As much of a request as is known of one that could not be read. */
+function unreadable(): ParsedRequest {
+  return {
+    head: { method: '', target: '', version: '1.1', authority: '', headers: new Headers() },
+    framing: { kind: 'none' },
+    keepAlive: false,
+    expectsContinue: false,
+    upgrade: undefined,
+  };
 }
 
 /** Thrown through the decoder, which must not go on. */

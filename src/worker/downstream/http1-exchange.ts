@@ -4,13 +4,19 @@
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody, OutgoingBody } from '../http/body.ts';
-import type { AbortListener, AnswerBody, ClientAddress } from '../http/exchange.ts';
-import type { Exchange, TlsFacts } from '../http/exchange.ts';
-import { httpDate } from '../http/date.ts';
+import type {
+  AbortListener,
+  AnswerBody,
+  Exchange,
+  ExchangeTimeouts,
+  ReuseListener,
+  SocketAddress,
+  TlsFacts,
+} from '../http/exchange.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import { hasNoBody } from '../http/status.ts';
-import { chunkHead, lastChunk, reasonOf, responseHeadText } from '../protocol/http1/encode.ts';
+import { chunkHead, lastChunk, responseHeadText } from '../protocol/http1/encode.ts';
 import { agreeFraming } from '../protocol/http1/framing.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { SMALL_WRITE, type Transport } from '../transport/transport.ts';
@@ -21,13 +27,14 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly refusal: ProxyError | undefined;
   readonly upgrade: string | undefined;
   readonly length: number | undefined;
-  /** The client waits for a 100 before it sends its body. */
   readonly expectsContinue: boolean;
   bytesReceived = 0;
   bytesSent = 0;
   headSent = false;
   aborted: ProxyError | undefined;
   abortListener: AbortListener | undefined;
+  reuseListener: ReuseListener | undefined;
+  keepAliveWanted = true;
   onDrain: (() => void) | undefined;
   readonly #connection: Http1Connection;
   readonly #transport: Transport;
@@ -63,7 +70,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.length = parsed.framing.kind === 'length' ? parsed.framing.length : undefined;
   }
 
-  get client(): ClientAddress {
+  get client(): SocketAddress {
     return this.#connection.client;
   }
 
@@ -73,6 +80,22 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
 
   get scheme(): 'http' | 'https' {
     return this.#transport.tls === undefined ? 'http' : 'https';
+  }
+
+  get server(): SocketAddress {
+    return this.#connection.server;
+  }
+
+  get connectionContext(): unknown {
+    return this.#connection.context;
+  }
+
+  get isDraining(): boolean {
+    return this.#connection.draining;
+  }
+
+  setTimeouts(timeouts: ExchangeTimeouts): void {
+    if (!this.#finished) this.#connection.setTimeouts(timeouts);
   }
 
   get requestBody(): IncomingBody | undefined {
@@ -119,7 +142,8 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     }
     const framing = this.#frame(head, body);
     // Whoever asked for an upgrade may have sent bytes of the other protocol already.
-    if (this.upgrade !== undefined || !this.#connection.mayKeepAlive()) this.#keepAlive = false;
+    const mayGoOn = this.keepAliveWanted && this.upgrade === undefined;
+    if (!mayGoOn || !this.#connection.mayKeepAlive()) this.#keepAlive = false;
     this.#unsent = responseHeadText(head, framing + this.#connectionField());
     if (body !== 'none' && this.#mayHaveBody(head.status)) return this;
 
@@ -215,6 +239,9 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     this.flush();
     this.#finished = true;
     this.abortListener = undefined;
+    if (this.reuseListener !== undefined && this.#keepAlive) {
+      this.#connection.context = this.reuseListener.onReuse();
+    }
     this.#connection.exchangeEnded(this.#keepAlive);
   }
 
@@ -251,12 +278,3 @@ const IGNORED: OutgoingBody = {
   end() {},
   abort() {},
 };
-
-/** The whole answer to a request that could not be read. The details are in the log, not here. */
-export function refusalText(status: number): string {
-  const body = `${status} ${reasonOf(status)}\n`;
-  return (
-    `HTTP/1.1 ${status} ${reasonOf(status)}\r\nDate: ${httpDate()}\r\n` +
-    `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
-  );
-}

@@ -1,13 +1,14 @@
 /** A listening address of a service in this worker, and the connections it has accepted. */
 import type { Socket } from 'node:net';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
+import type { SocketAddress } from '../http/exchange.ts';
 import type { TlsServer } from '../tls/server.ts';
 import type { Connected } from '../transport/connect.ts';
 import { NOBODY, type Transport, type TransportOwner } from '../transport/transport.ts';
 import { accept, acceptSockets, type Acceptor, type ListenTarget } from './accept.ts';
 import { Handshake, type HandshakeOwner, type HandshakeParts } from './handshake.ts';
 import { Http1Connection } from './http1-connection.ts';
-import type { DownstreamOptions } from './settings.ts';
+import type { ConnectionOptions, DownstreamOptions } from './settings.ts';
 
 /** The oldest connections come first; looking at more of them would make a flood expensive. */
 const MAX_LOOKED_AT = 64;
@@ -25,31 +26,34 @@ export class Listener implements HandshakeOwner {
   readonly #connections = new Set<Http1Connection>();
   /** Counted among the connections everywhere: a client may have as many of both together. */
   readonly #handshakes = new Set<Handshake>();
-  readonly #options: DownstreamOptions;
+  #options: ConnectionOptions;
   readonly #figures: ServiceRecorder;
   #acceptor: Acceptor | undefined;
   #onEmpty: (() => void) | undefined;
   #drainIdleMs: number | undefined;
 
   private constructor({ options, figures }: ListenerParts) {
-    this.#options = options;
+    this.#options = { ...options, server: NOT_LISTENING };
     this.#figures = figures;
   }
 
   /** @throws {Error} the address cannot be listened on */
   static async open(parts: ListenerParts): Promise<Listener> {
-    const { target, tls, onError } = parts;
+    const { target, tls, options, onError } = parts;
     const listener = new Listener(parts);
-    listener.#acceptor =
+    const acceptor =
       tls === undefined
         ? await accept(target, (transport) => listener.#admit(transport), onError)
         : await acceptSockets(target, listener.#toTls(parts, tls), onError);
+    const { host, port } = acceptor.address ?? { host: 'unix:', port: 0 };
+    listener.#acceptor = acceptor;
+    listener.#options = { ...options, server: { address: host, port } };
     return listener;
   }
 
   #admit(transport: Transport): TransportOwner {
     const address = transport.remoteAddress;
-    if (this.#enter(address)) return this.#connect(transport);
+    if (this.#enter({ address, port: transport.remotePort })) return this.#connect(transport);
     transport.reset();
     return NOBODY;
   }
@@ -64,7 +68,7 @@ export class Listener implements HandshakeOwner {
     const { remoteAddress: address, remotePort: port } = socket;
     // Gone already: there is nobody to talk to, and nobody to hold responsible.
     if (address === undefined || port === undefined) return void socket.destroy();
-    if (!this.#enter(address)) return void socket.resetAndDestroy();
+    if (!this.#enter({ address, port })) return void socket.resetAndDestroy();
     this.#handshakes.add(new Handshake(socket, { address, port }, parts));
   }
 
@@ -85,11 +89,12 @@ export class Listener implements HandshakeOwner {
     this.#leave(handshake.client.address);
   }
 
-  /** @returns false: there is no room for one more of that client */
-  #enter(address: string): boolean {
-    const { admission } = this.#options;
+  /** @returns false: the program says no, or there is no room for one more of that client */
+  #enter(client: SocketAddress): boolean {
+    const { admission, mayConnect, server } = this.#options;
+    if (mayConnect !== undefined && !mayConnect(client, server)) return false;
     if (admission.isFull) this.#makeRoom();
-    const refusal = admission.enter(address);
+    const refusal = admission.enter(client.address);
     if (refusal !== undefined) this.#figures.connectionRefused(refusal);
     else this.#figures.connectionOpened();
     return refusal === undefined;
@@ -164,3 +169,6 @@ export class Listener implements HandshakeOwner {
     }
   }
 }
+
+/** Until the system has said which address it is; no connection is accepted before. */
+const NOT_LISTENING = { address: '', port: 0 };

@@ -1,7 +1,6 @@
 /** What a listener of a service needs to know about its clients' connections. */
-import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Deadlines } from '../../shared/time/deadlines.ts';
-import type { ClientAddress, Exchange } from '../http/exchange.ts';
+import type { Exchange, SocketAddress } from '../http/exchange.ts';
 import type { RequestHeadParser } from '../protocol/http1/request-head.ts';
 import type { Admission } from './admission.ts';
 
@@ -37,7 +36,12 @@ export interface DownstreamOptions {
   /** Takes over from here; the exchange must be answered or aborted, whatever happens. */
   readonly handle: (exchange: Exchange) => void;
   /** A connection that never was one for HTTP. */
-  readonly onHandshakeFailed: (reason: string, client: ClientAddress) => void;
-  /** A request that could not even be read was answered with `status`; 0 if nobody was there to answer. */
-  readonly onRefused: (error: ProxyError, status: number, client: ClientAddress) => void;
+  readonly onHandshakeFailed: (reason: string, client: SocketAddress) => void;
+  /** Whether a new connection may stay; nothing has been read from it. */
+  readonly mayConnect: ((client: SocketAddress, server: SocketAddress) => boolean) | undefined;
+}
+
+/** The same for every connection of one listener. */
+export interface ConnectionOptions extends DownstreamOptions {
+  readonly server: SocketAddress;
 }

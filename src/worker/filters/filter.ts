@@ -1,12 +1,7 @@
-/** A built-in step of a route: the phases it takes part in, and nothing else. */
-import type { Phases } from '../proxy/proxy-http.ts';
+/** The built-in steps of a route, and their order. */
+import type { Filter as AnyFilter } from '../proxy/filter.ts';
 
-export type Filter = Pick<
-  Partial<Phases<unknown>>,
-  'requestFilter' | 'upstreamRequestFilter' | 'responseFilter'
-> & {
-  readonly name: FilterName;
-};
+export type Filter = AnyFilter & { readonly name: FilterName };
 
 /**
  * The order in which built-in filters see a request. It is fixed here and not in

@@ -10,12 +10,12 @@ import { LoadBalancer } from '../balance/load-balancer.ts';
 import { random, roundRobin } from '../balance/selection.ts';
 import { RateLimiter } from '../limits/rate-limiter.ts';
 import { Answer } from '../proxy/answer.ts';
+import { compose, type FilterPhases } from '../proxy/compose.ts';
 import type { ProxyHttp, RequestOutcome } from '../proxy/proxy-http.ts';
 import { normalizePath, pathAllowances, type PathAllowances } from '../http/path.ts';
 import { Router } from '../router/router.ts';
 import type { PeerOptions } from '../upstream/peer.ts';
 import { apiKey } from './api-key.ts';
-import { runRequestFilters, runResponseFilters, runUpstreamRequestFilters } from './compose.ts';
 import { inOrder, type Filter } from './filter.ts';
 import { requestHeaders, responseHeaders } from './header-edits.ts';
 import { rateLimit } from './rate-limit.ts';
@@ -26,7 +26,10 @@ export interface GatewayContext {
 }
 
 interface Route {
-  readonly filters: readonly Filter[];
+  readonly filters: Pick<
+    FilterPhases,
+    'requestFilter' | 'upstreamRequestFilter' | 'responseFilter'
+  >;
   readonly paths: PathAllowances;
   readonly target: { readonly kind: 'upstream'; readonly balancer: LoadBalancer } | RespondTarget;
 }
@@ -117,7 +120,7 @@ export function gateway(
       if (route === undefined) return session.respondError(404);
       // Again, since another route may allow more than this one.
       if (session.request.target.includes('%')) normalizePath(session.request.target, route.paths);
-      const outcome = runRequestFilters(route.filters, session);
+      const outcome = route.filters.requestFilter?.(session);
       if (outcome instanceof Promise) return outcome.then((answer) => answer ?? ownAnswer(route));
       return outcome ?? ownAnswer(route);
     },
@@ -133,10 +136,10 @@ export function gateway(
     },
 
     upstreamRequestFilter: (session, request) =>
-      runUpstreamRequestFilters(routeOf(session.ctx).filters, session, request),
+      routeOf(session.ctx).filters.upstreamRequestFilter?.(session, request),
 
     responseFilter: (session, response) =>
-      runResponseFilters(routeOf(session.ctx).filters, session, response),
+      routeOf(session.ctx).filters.responseFilter?.(session, response),
   };
 }
 
@@ -168,7 +171,7 @@ function routeFrom(
   if (up !== undefined) filters.push(requestHeaders(up));
   if (down !== undefined) filters.push(responseHeaders(down));
   return {
-    filters: inOrder(filters),
+    filters: compose(inOrder(filters)),
     paths: pathAllowances([...service.paths, ...(settings.paths ?? [])]),
     target: targetFrom(settings, balancers),
   };

@@ -6,11 +6,14 @@ import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { IncomingBody, OutgoingBody } from './body.ts';
 import type { RequestHead, ResponseHead } from './message.ts';
 
-export interface ClientAddress {
-  /** Numeric IPv4 or IPv6 address of the socket's other end; `'unix:'` for Unix sockets. */
+/** One end of a connection. */
+export interface SocketAddress {
+  /** Numeric IPv4 or IPv6 address; `'unix:'` for Unix sockets. */
   readonly address: string;
   readonly port: number;
 }
+
+export type ClientAddress = SocketAddress;
 
 /** What client and server have agreed on in a TLS handshake. */
 export interface TlsFacts {
@@ -24,6 +27,14 @@ export interface TlsFacts {
   readonly alpn: string | undefined;
 }
 
+/** What one exchange may have of its own instead of what its service has. */
+export interface ExchangeTimeouts {
+  /** Between two reads of the request body. */
+  readonly requestBodyMs?: number;
+  /** For the client to take what was written. */
+  readonly responseWriteMs?: number;
+}
+
 /**
  * What follows a response head: no body at all, so many bytes, a body of unknown
  * length, or whatever the protocol is that a 101 has changed to.
@@ -34,15 +45,27 @@ export interface AbortListener {
   onAborted(error: ProxyError): void;
 }
 
+export interface ReuseListener {
+  /** @returns what the next exchange of the connection finds as its `connectionContext` */
+  onReuse(): unknown;
+}
+
 export interface Exchange {
   readonly request: RequestHead;
-  /** Why the request must not be served, although its head could be read: its body is too long. */
+  /**
+   * Why the request must not be served: its body is too long, or it could not be read; then it has
+   * no method, no target and no fields.
+   */
   readonly refusal: ProxyError | undefined;
   /** `undefined`: the request has no body. */
   readonly requestBody: IncomingBody | undefined;
   /** The protocol that the client asks to change to, such as `websocket`. */
   readonly upgrade: string | undefined;
+  /** The client waits for a 100 before it sends its body. */
+  readonly expectsContinue: boolean;
   readonly client: ClientAddress;
+  /** The listener. */
+  readonly server: SocketAddress;
   readonly scheme: 'http' | 'https';
   /** Of the client's connection; `undefined` without TLS. */
   readonly tls: TlsFacts | undefined;
@@ -56,7 +79,16 @@ export interface Exchange {
   readonly aborted: ProxyError | undefined;
   /** Told at most once, if the client leaves before the answer is complete. */
   abortListener: AbortListener | undefined;
+  /** Asked once the answer is complete, if the connection will carry another request. */
+  reuseListener: ReuseListener | undefined;
+  /** What the `reuseListener` of an earlier exchange on the connection returned last. */
+  readonly connectionContext: unknown;
+  /** The process is stopping: the answer is the connection's last. */
+  readonly isDraining: boolean;
+  /** False: the connection closes after the answer, whatever else allows. Only before the head. */
+  keepAliveWanted: boolean;
 
+  setTimeouts(timeouts: ExchangeTimeouts): void;
   /** A 1xx answer; the final one is still to come. Ignored for clients that do not know them (HTTP/1.0). */
   sendInterim(head: ResponseHead): void;
   /**

@@ -1,19 +1,24 @@
-/** An answer of Sluice's own: small, complete, made without asking a peer. */
+/** An answer of Sluice's own, made without asking a peer. */
 import { STATUS_CODES } from 'node:http';
 import { Headers } from '../http/headers.ts';
 
 export interface AnswerInit {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Sent as UTF-8. */
-  readonly body?: string | Uint8Array | undefined;
+  /** Text is sent as UTF-8. Pieces of an iterable are sent as they come, and asked for as fast as the client reads. */
+  readonly body?: AnswerBody | undefined;
 }
+
+export type AnswerBody = string | Uint8Array | BodyPieces;
+
+/** Left early, by its `return`, if the client leaves. */
+export type BodyPieces = AsyncIterable<string | Uint8Array>;
 
 /** What a request phase returns to answer and stop. Made by `session.respond…`. */
 export class Answer {
   readonly status: number;
   readonly headers: Headers;
-  readonly body: Buffer | undefined;
+  readonly body: Buffer | BodyPieces | undefined;
 
   /** @throws {RangeError} the status is not a final one */
   constructor({ status, headers = {}, body }: AnswerInit) {
@@ -23,8 +28,13 @@ export class Answer {
     this.status = status;
     this.headers = new Headers();
     for (const [name, value] of Object.entries(headers)) this.headers.set(name, value);
-    this.body = typeof body === 'string' ? Buffer.from(body) : body && Buffer.from(body);
+    this.body = bodyOf(body);
   }
+}
+
+function bodyOf(given: AnswerBody | undefined): Answer['body'] {
+  if (given === undefined || Symbol.asyncIterator in Object(given)) return given as BodyPieces;
+  return Buffer.from(given as string);
 }
 
 /** The standard words for a status: `404 Not Found`. */

@@ -2,18 +2,19 @@
  * The life of a request, top to bottom: each step answers or goes on to the
  * next. Nothing in this file can tell HTTP/1 from HTTP/2.
  *
- *   run → requestFilter → upstreamPeer → upstreamRequestFilter → connect → send
+ *   run → requestFilter → upstreamPeer → connect → upstreamRequestFilter → send
  *       → (the peer's head) → upstreamResponseFilter → responseFilter → pass on → end
- *   a peer that fails before its head: back to upstreamPeer, if that is safe
- *   anything that throws: fail → end
+ *   an attempt that fails, and may be made again: back to upstreamPeer
+ *   anything that throws: fail → failToProxy → end
  *
  * The steps are methods and not one `async` function because a request whose
  * phases are synchronous must not pay for promises: six of them, and the
- * microtasks between them, cost 2 µs of the 15 that a request takes.
+ * microtasks between them, cost 2 µs of the 15 that a request takes. For the
+ * same reason each phase is looked for and called where it stands.
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { IncomingBody, OutgoingBody } from '../http/body.ts';
-import type { AbortListener, Exchange } from '../http/exchange.ts';
+import type { AbortListener, Exchange, ReuseListener } from '../http/exchange.ts';
 import { setForwarded } from '../http/forwarded.ts';
 import { removeHopByHop } from '../http/hop-by-hop.ts';
 import { httpDate } from '../http/date.ts';
@@ -22,49 +23,90 @@ import { normalizePath } from '../http/path.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import type { ResponseReceiver, UpstreamConnection } from '../upstream/http1-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
-import { Answer } from './answer.ts';
+import { Answer, type BodyPieces } from './answer.ts';
+import { promisedLength, requestBodyFor, responseBodyFor } from './body-phases.ts';
+import type { FilteredBody } from './filtered-body.ts';
 import { refuseMethod } from './methods.ts';
+import { headOf, sendWhole, takesBody } from './own-answer.ts';
+import { Patience } from './patience.ts';
 import type { ProxyService } from './proxy-service.ts';
-import type { Awaitable, RequestOutcome } from './proxy-http.ts';
+import {
+  isPending,
+  type PhaseName,
+  type RequestOutcome,
+  type ResponseOutcome,
+  type RetryOutcome,
+} from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
-import { asProxyError, type Session } from './session.ts';
+import { mayRepeat } from './retry-policy.ts';
+import { asProxyError, type PeerConnection, type Session } from './session.ts';
+import { StreamedBody } from './streamed-body.ts';
 import { Transfer, type TransferOwner } from './transfer.ts';
 
 const DATE = knownNames('date');
+const CONTENT_LENGTH = knownNames('content-length');
+
+const NEW: PeerConnection = Object.freeze({ isReused: false });
+const POOLED: PeerConnection = Object.freeze({ isReused: true });
 
 /** Never throws: whatever happens, the exchange is answered or aborted and the request is logged. */
 export function handleRequest(exchange: Exchange, service: ProxyService): void {
   new RequestRun(exchange, service).run();
 }
 
-class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
+class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, ReuseListener {
   readonly #exchange: Exchange;
   readonly #service: ProxyService;
   readonly #session: Session;
-  #body: IncomingBody | undefined;
+  /** The phase that runs, for the log. */
+  #phase: PhaseName | undefined;
+  /** For this request, but nothing of it has been sent; `#reservedAlone`: nor of another. */
+  #reserved: UpstreamConnection | undefined;
+  #reservedAlone = false;
+  #reservedAt = 0;
   #connection: UpstreamConnection | undefined;
   #upload: Transfer | undefined;
+  #filteredUpload: FilteredBody | undefined;
+  #filteredDownload: FilteredBody | undefined;
   #tunnel: (IncomingBody & OutgoingBody) | undefined;
   #download: Transfer | undefined;
+  /** The body of an answer of the program's own. */
+  #streamed: StreamedBody | undefined;
+  #patience: Patience | undefined;
+  #pause: NodeJS.Timeout | undefined;
+  #holdsBudget = false;
+  /** Changes with each thing that is waited for: what comes later than it should finds another number. */
+  #wait = 0;
+  #failure: ProxyError | undefined;
+  /** The latest attempt ended on a pooled connection that the peer had closed. */
+  #metClosed = false;
   #ended = false;
 
   constructor(exchange: Exchange, service: ProxyService) {
     this.#exchange = exchange;
     this.#service = service;
     this.#session = service.openSession(exchange);
-    this.#body = exchange.requestBody;
   }
 
   run(): void {
     const session = this.#session;
+    const exchange = this.#exchange;
     const { phases } = this.#service;
     try {
+      this.#phase = 'newCtx';
       session.ctx = this.#service.newCtx();
+      if (phases.onConnectionReuse !== undefined && exchange.connectionContext !== undefined) {
+        this.#phase = 'onConnectionReuse';
+        phases.onConnectionReuse(session, exchange.connectionContext);
+      }
+      if (phases.persistConnectionContext !== undefined) exchange.reuseListener = this;
+      this.#phase = undefined;
       this.#checkRequest();
-      if (phases.requestFilter === undefined) return this.#choosePeer();
-      const outcome = phases.requestFilter(session);
-      if (isPending(outcome)) return this.#later(outcome, (decided) => this.#filtered(decided));
-      this.#filtered(outcome);
+      if (phases.earlyRequestFilter === undefined) return this.#filterRequest();
+      this.#phase = 'earlyRequestFilter';
+      const done = phases.earlyRequestFilter(session);
+      if (isPending(done)) this.#later(done, () => this.#filterRequest());
+      else this.#filterRequest();
     } catch (thrown) {
       this.#fail(thrown);
     }
@@ -78,9 +120,31 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     request.target = normalizePath(request.target, this.#service.paths);
   }
 
+  #filterRequest(): void {
+    const { phases } = this.#service;
+    if (phases.requestFilter === undefined) return this.#filtered(undefined);
+    this.#phase = 'requestFilter';
+    const outcome = phases.requestFilter(this.#session);
+    if (isPending(outcome)) return this.#later(outcome, (decided) => this.#filtered(decided));
+    this.#filtered(outcome);
+  }
+
   #filtered(outcome: RequestOutcome): void {
-    if (outcome instanceof Answer) this.#answer(outcome);
-    else this.#choosePeer();
+    if (outcome instanceof Answer) return this.#answer(outcome);
+    const { phases } = this.#service;
+    if (phases.proxyUpstreamFilter === undefined) return this.#allowed(undefined);
+    this.#phase = 'proxyUpstreamFilter';
+    const allowed = phases.proxyUpstreamFilter(this.#session);
+    if (isPending(allowed)) return this.#later(allowed, (decided) => this.#allowed(decided));
+    this.#allowed(allowed);
+  }
+
+  #allowed(outcome: RequestOutcome): void {
+    if (outcome instanceof Answer) return this.#answer(outcome);
+    const session = this.#session;
+    const answerMs = session.timeouts?.requestMs ?? this.#service.requestTimeoutMs;
+    if (answerMs !== undefined) this.#patient().answerWithin(answerMs, session.startedAt);
+    this.#choosePeer();
   }
 
   // ── asking a peer ─────────────────────────────────────────────────────────
@@ -89,67 +153,161 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     const { aborted } = this.#exchange;
     if (aborted !== undefined) throw aborted;
     this.#session.attempts += 1;
+    this.#phase = 'upstreamPeer';
     const peer = this.#service.phases.upstreamPeer(this.#session);
-    if (isPending(peer)) this.#later(peer, (chosen) => this.#prepare(chosen));
-    else this.#prepare(peer);
+    if (isPending(peer)) this.#later(peer, (chosen) => this.#connect(chosen));
+    else this.#connect(peer);
   }
 
-  #prepare(peer: HttpPeer): void {
-    const session = this.#session;
-    session.peer = peer;
-    const { method, target, version, authority, headers } = session.request;
-    const request = { method, target, version, authority, headers: headers.clone() };
-    removeHopByHop(request.headers);
-    setForwarded(request.headers, this.#exchange, this.#service.forwarding);
-    // A client of HTTP/1.0 may leave it out; a request of HTTP/1.1 may not (RFC 9112 §3.2).
-    if (authority === '') request.headers.set('Host', peer.address);
-    const { phases } = this.#service;
-    if (phases.upstreamRequestFilter === undefined) return this.#connect(request);
-    const filtered = phases.upstreamRequestFilter(session, request);
-    if (isPending(filtered)) this.#later(filtered, () => this.#connect(request));
-    else this.#connect(request);
+  #connect(peer: HttpPeer): void {
+    this.#phase = undefined;
+    this.#session.peer = peer;
+    // Where one pooled connection was closed, the others may be, too.
+    const mayReuse = !this.#metClosed;
+    const open = mayReuse ? this.#service.connector.reuse(peer, this.#isShareable()) : undefined;
+    if (open === undefined) return this.#dial(peer, (made) => this.#connected(made, NEW));
+    this.#connected(open, POOLED);
   }
 
-  #connect(request: RequestHead): void {
-    const { upgrade } = this.#exchange;
-    // Here and not sooner, so that no phase passes on what the connection would not stand by.
-    if (upgrade !== undefined) {
-      request.headers.set('Connection', 'Upgrade');
-      request.headers.set('Upgrade', upgrade);
-    }
-    const { aborted } = this.#exchange;
-    if (aborted !== undefined) throw aborted;
-    const { connector } = this.#service;
-    const peer = this.#session.peer!;
-    const reused = connector.reuse(peer, this.#isShareable());
-    if (reused !== undefined) return this.#send(request, reused);
-    connector.connect(peer).then(
+  #dial(peer: HttpPeer, next: (connection: UpstreamConnection) => void): void {
+    this.#session.connection = undefined;
+    const wait = ++this.#wait;
+    this.#service.connector.connect(peer).then(
       (connection) => {
-        if (this.#ended || this.#exchange.aborted !== undefined) connection.close();
-        this.#guarded(() => this.#send(request, connection));
+        if (this.#isLate(wait)) return connection.close();
+        this.#guarded(() => {
+          const { aborted } = this.#exchange;
+          if (aborted === undefined) return next(connection);
+          connection.close();
+          throw aborted;
+        });
       },
-      (thrown: unknown) => this.#guarded(() => this.#attemptFailed(asProxyError(thrown))),
+      (thrown: unknown) => {
+        if (!this.#isLate(wait)) this.#guarded(() => this.#connectFailed(asProxyError(thrown)));
+      },
     );
   }
 
   /** A second attempt keeps to itself: the connection of the first may have ended because of it. */
   #isShareable(): boolean {
     const session = this.#session;
-    const isPlain = this.#body === undefined && this.#exchange.upgrade === undefined;
+    const isPlain = session.body === undefined && this.#exchange.upgrade === undefined;
     return isPlain && session.isIdempotent && session.attempts === 1;
   }
 
-  #send(request: RequestHead, connection: UpstreamConnection): void {
+  #connectFailed(error: ProxyError): void {
+    const { phases } = this.#service;
+    if (phases.failToConnect === undefined) return this.#tryAgain(error, undefined);
+    this.#phase = 'failToConnect';
+    const outcome = phases.failToConnect(this.#session, error);
+    if (isPending(outcome)) this.#later(outcome, (decided) => this.#tryAgain(error, decided));
+    else this.#tryAgain(error, outcome);
+  }
+
+  #connected(connection: UpstreamConnection, facts: PeerConnection): void {
+    this.#reserve(connection, facts);
+    const { phases } = this.#service;
+    if (phases.connectedToUpstream === undefined) return this.#prepare();
+    this.#phase = 'connectedToUpstream';
+    const done = phases.connectedToUpstream(this.#session, facts);
+    if (isPending(done)) this.#later(done, () => this.#prepare());
+    else this.#prepare();
+  }
+
+  #reserve(connection: UpstreamConnection, facts: PeerConnection): void {
+    this.#reserved = connection;
+    this.#reservedAlone = connection.isIdle;
+    this.#reservedAt = this.#wait;
+    this.#session.connection = facts;
+  }
+
+  #dropReserved(): void {
+    const reserved = this.#reserved;
+    this.#reserved = undefined;
+    if (reserved !== undefined && this.#reservedAlone) this.#service.connector.giveBack(reserved);
+  }
+
+  /** The peer's copy of the request. */
+  #prepare(): void {
+    this.#phase = undefined;
+    const session = this.#session;
+    const { method, target, version, authority, headers } = session.request;
+    const request = { method, target, version, authority, headers: headers.clone() };
+    removeHopByHop(request.headers);
+    setForwarded(request.headers, this.#exchange, this.#service.forwarding);
+    // A client of HTTP/1.0 may leave it out; a request of HTTP/1.1 may not (RFC 9112 §3.2).
+    if (authority === '') request.headers.set('Host', hostOf(session.peer!));
+    const { phases } = this.#service;
+    if (phases.requestBodyFilter !== undefined && session.body !== undefined) {
+      request.headers.remove(CONTENT_LENGTH);
+    }
+    if (phases.upstreamRequestFilter === undefined) return this.#send(request);
+    this.#phase = 'upstreamRequestFilter';
+    const filtered = phases.upstreamRequestFilter(session, request);
+    if (isPending(filtered)) this.#later(filtered, () => this.#send(request));
+    else this.#send(request);
+  }
+
+  #send(request: RequestHead): void {
+    this.#phase = undefined;
     const exchange = this.#exchange;
+    const connection = this.#reserved!;
     if (exchange.aborted !== undefined) throw exchange.aborted;
+    if (this.#reservedAt !== this.#wait && !(this.#reservedAlone && connection.isIdle)) {
+      return this.#sendElsewhere(request);
+    }
+    this.#reserved = undefined;
     this.#connection = connection;
+    const { upgrade } = exchange;
+    // Here and not sooner, so that no phase passes on what the connection would not stand by.
+    if (upgrade !== undefined) {
+      request.headers.set('Connection', 'Upgrade');
+      request.headers.set('Upgrade', upgrade);
+    }
     // From here on, the client's leaving ends the peer's work too.
     exchange.abortListener = this;
-    const body = this.#bodyToSend();
+    const body = this.#session.body === undefined ? undefined : this.#bodyToSend(request);
     connection.send(request, body, this, this.#isShareable());
     if (body === undefined) return;
     this.#upload = new Transfer(body, connection, this);
     this.#upload.start();
+  }
+
+  /**
+   * While a phase was waited for, the connection has ended, or, where requests share
+   * it, gone its way without this one. The peer has seen nothing.
+   */
+  #sendElsewhere(request: RequestHead): void {
+    this.#dropReserved();
+    const peer = this.#session.peer!;
+    const pooled = this.#service.connector.reuse(peer, false);
+    if (pooled === undefined) {
+      return this.#dial(peer, (made) => {
+        this.#reserve(made, NEW);
+        this.#send(request);
+      });
+    }
+    this.#reserve(pooled, POOLED);
+    this.#send(request);
+  }
+
+  /** Kept for a second attempt where the method allows one. */
+  #bodyToSend(request: RequestHead): IncomingBody {
+    const session = this.#session;
+    if (session.bodyTaken === 'by-phase') {
+      throw new Error(
+        'readBody has taken the body of this request; bufferBody leaves it for the peer',
+      );
+    }
+    session.bodyTaken = 'by-peer';
+    if (session.isIdempotent && !(session.body instanceof ReplayableBody)) {
+      session.body = new ReplayableBody(session.body!);
+    }
+    const body = session.body!;
+    if (this.#service.phases.requestBodyFilter === undefined) return body;
+    const length = promisedLength(request.headers);
+    this.#filteredUpload = requestBodyFor(session, body, length, this.#service);
+    return this.#filteredUpload;
   }
 
   /** From the exchange: the client is gone. */
@@ -157,47 +315,86 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     this.#fail(error);
   }
 
-  /** Kept for a second attempt where the method allows one. */
-  #bodyToSend(): IncomingBody | undefined {
-    if (
-      this.#body !== undefined &&
-      this.#session.isIdempotent &&
-      !(this.#body instanceof ReplayableBody)
-    ) {
-      this.#body = new ReplayableBody(this.#body);
-    }
-    return this.#body;
-  }
+  // ── another attempt ───────────────────────────────────────────────────────
 
   /** From the connection: the peer failed before its response began. */
   onFailed(error: ProxyError): void {
-    this.#guarded(() => this.#attemptFailed(error));
+    this.#metClosed = error.code === 'upstream/idle-connection-closed';
+    this.#guarded(() => {
+      this.#leaveAttempt();
+      this.#giveBudget();
+      const { phases } = this.#service;
+      if (phases.errorWhileProxy === undefined) return this.#tryAgain(error, undefined);
+      this.#phase = 'errorWhileProxy';
+      const outcome = phases.errorWhileProxy(this.#session, error);
+      if (isPending(outcome)) this.#later(outcome, (decided) => this.#tryAgain(error, decided));
+      else this.#tryAgain(error, outcome);
+    });
   }
 
-  #attemptFailed(error: ProxyError): void {
-    const session = this.#session;
+  #leaveAttempt(): void {
     this.#connection = undefined;
     this.#upload = undefined;
+    this.#filteredUpload?.detach();
+    this.#filteredUpload = undefined;
     this.#exchange.abortListener = undefined;
-    if (this.#body instanceof ReplayableBody) this.#body.detach();
-    if (session.attempts >= this.#service.maxAttempts || !this.#mayRetry(error)) throw error;
-    const peer = session.peer!;
-    this.#service.recorder.upstream(peer.upstream).retried();
-    session.log.warn({ err: error, peer: peer.address, attempt: session.attempts }, 'trying again');
-    this.#choosePeer();
+    const { body } = this.#session;
+    if (body instanceof ReplayableBody) body.detach();
   }
 
-  #mayRetry(error: ProxyError): boolean {
-    const body = this.#body;
-    const canSendBody = !(body instanceof ReplayableBody) || body.canReplay;
-    switch (error.facts.retry) {
-      case 'safe':
-        return canSendBody;
-      case 'if-idempotent':
-        return this.#session.isIdempotent && canSendBody;
-      case 'never':
-        return false;
+  #tryAgain(error: ProxyError, outcome: RetryOutcome): void {
+    this.#phase = undefined;
+    const verdict = mayRepeat(error, this.#session.isIdempotent);
+    const mayBegin = outcome !== 'give-up' && this.#canRepeat();
+    if (mayBegin && verdict === 'yes') return this.#again({ err: error }, 0);
+    if (mayBegin && verdict === 'if-asked' && outcome === 'retry' && this.#takeBudget()) {
+      return this.#again({ err: error }, this.#service.retry.pauseMs(this.#session.attempts));
     }
+    throw error;
+  }
+
+  /** There is an attempt left, and the body can be sent once more. */
+  #canRepeat(): boolean {
+    const { attempts, body } = this.#session;
+    if (attempts >= this.#service.maxAttempts) return false;
+    return !(body instanceof ReplayableBody) || body.canReplay;
+  }
+
+  /** Such a response could be better the next time. */
+  #mayAskAgain(): boolean {
+    const isPossible = this.#session.isIdempotent && this.#tunnel === undefined;
+    return isPossible && this.#canRepeat() && this.#takeBudget();
+  }
+
+  #askAgain(status: number): void {
+    this.#connection?.release(this);
+    this.#leaveAttempt();
+    this.#again({ status }, this.#service.retry.pauseMs(this.#session.attempts));
+  }
+
+  #again(why: Readonly<Record<string, unknown>>, pauseMs: number): void {
+    const session = this.#session;
+    const { attempts, peer } = session;
+    this.#service.recorder.upstream(peer!.upstream).retried();
+    const fields = { ...why, peer: peer!.address, attempt: attempts };
+    session.log.warn({ ...fields, request: this.#service.summaryOf(session) }, 'trying again');
+    if (pauseMs === 0) return this.#choosePeer();
+    const wait = ++this.#wait;
+    this.#pause = setTimeout(() => {
+      if (!this.#isLate(wait)) this.#guarded(() => this.#choosePeer());
+    }, pauseMs);
+  }
+
+  #takeBudget(): boolean {
+    this.#giveBudget();
+    this.#holdsBudget = this.#service.takeRetry();
+    return this.#holdsBudget;
+  }
+
+  #giveBudget(): void {
+    if (!this.#holdsBudget) return;
+    this.#holdsBudget = false;
+    this.#service.retry.give();
   }
 
   // ── the response ──────────────────────────────────────────────────────────
@@ -214,14 +411,20 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     const isComplete = body === undefined && this.#tunnel === undefined;
     if (isComplete && this.#upload?.complete !== false) this.#connection = undefined;
     try {
+      const { phases, retry } = this.#service;
+      if (retry.statuses?.has(head.status) === true && this.#mayAskAgain()) {
+        return this.#askAgain(head.status);
+      }
       if (this.#tunnel === undefined) removeHopByHop(head.headers);
       // RFC 9110 §6.6.1: whoever passes a response on supplies the date that it lacks.
       if (head.headers.lacks(DATE)) head.headers.append('Date', httpDate());
-      const { phases } = this.#service;
-      if (phases.upstreamResponseFilter === undefined) return this.#filterResponse(head, body);
-      const filtered = phases.upstreamResponseFilter(this.#session, head);
-      if (isPending(filtered)) this.#later(filtered, () => this.#filterResponse(head, body));
-      else this.#filterResponse(head, body);
+      if (phases.upstreamResponseFilter === undefined)
+        return this.#responded(undefined, head, body);
+      this.#phase = 'upstreamResponseFilter';
+      const outcome = phases.upstreamResponseFilter(this.#session, head);
+      if (isPending(outcome)) {
+        this.#later(outcome, (decided) => this.#responded(decided, head, body));
+      } else this.#responded(outcome, head, body);
     } catch (thrown) {
       this.#fail(thrown);
     }
@@ -237,24 +440,38 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     this.onResponse(head, undefined);
   }
 
-  #filterResponse(head: ResponseHead, body: IncomingBody | undefined): void {
+  #responded(outcome: ResponseOutcome, head: ResponseHead, body: IncomingBody | undefined): void {
+    this.#phase = undefined;
+    if (outcome === 'retry' && this.#mayAskAgain()) return this.#askAgain(head.status);
+    this.#giveBudget();
     const { phases } = this.#service;
+    if (this.#service.changesResponseBodies && this.#tunnel === undefined) {
+      head.headers.remove(CONTENT_LENGTH);
+    }
     if (phases.responseFilter === undefined) return this.#passOn(head, body);
+    this.#phase = 'responseFilter';
     const filtered = phases.responseFilter(this.#session, head);
     if (isPending(filtered)) this.#later(filtered, () => this.#passOn(head, body));
     else this.#passOn(head, body);
   }
 
   #passOn(head: ResponseHead, body: IncomingBody | undefined): void {
+    this.#phase = undefined;
     const session = this.#session;
     session.status = head.status;
+    this.#patience?.headArrived();
     if (this.#tunnel !== undefined) return this.#openTunnel(head, this.#tunnel);
     if (body === undefined) {
       this.#exchange.sendHead(head, 'none');
       return this.#end(undefined);
     }
-    const sink = this.#exchange.sendHead(head, body.length ?? 'unknown');
-    new Transfer(body, sink, this).start();
+    let passed = body;
+    if (this.#service.seesResponseBodies) {
+      this.#filteredDownload = responseBodyFor(session, body, head.headers, this.#service);
+      passed = this.#filteredDownload;
+    }
+    const sink = this.#exchange.sendHead(head, passed.length ?? 'unknown');
+    new Transfer(passed, sink, this).start();
   }
 
   /** Both directions at once, each until its side has said all it will. */
@@ -269,7 +486,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
   onTransferred(transfer: Transfer): void {
     const isTunnel = this.#tunnel !== undefined;
     if (isTunnel && !(this.#upload?.complete === true && this.#download?.complete === true)) return;
-    if (isTunnel || transfer !== this.#upload) this.#end(undefined);
+    if (isTunnel || transfer !== this.#upload) this.#end(this.#failure);
   }
 
   /** A body broke: the client's on its way up, or the peer's on its way down. */
@@ -277,20 +494,101 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     this.#fail(error);
   }
 
-  // ── the end ───────────────────────────────────────────────────────────────
+  // ── an answer of our own ──────────────────────────────────────────────────
 
   #answer(answer: Answer): void {
-    sendOwn(this.#session, this.#exchange, answer);
-    this.#end(undefined);
+    const head = headOf(answer);
+    const { phases, filtersOwnAnswers } = this.#service;
+    if (!filtersOwnAnswers || phases.responseFilter === undefined) {
+      return this.#sendOwn(head, answer.body);
+    }
+    this.#phase = 'responseFilter';
+    const filtered = phases.responseFilter(this.#session, head);
+    if (isPending(filtered)) this.#later(filtered, () => this.#sendOwn(head, answer.body));
+    else this.#sendOwn(head, answer.body);
   }
+
+  #sendOwn(head: ResponseHead, body: Answer['body']): void {
+    this.#phase = undefined;
+    const exchange = this.#exchange;
+    if (exchange.aborted !== undefined) throw exchange.aborted;
+    this.#session.status = head.status;
+    if (body !== undefined && !Buffer.isBuffer(body)) return this.#stream(head, body);
+    sendWhole(exchange, head, body);
+    this.#end(this.#failure);
+  }
+
+  #stream(head: ResponseHead, pieces: BodyPieces): void {
+    this.#patience?.headArrived();
+    const exchange = this.#exchange;
+    const body = new StreamedBody(pieces, promisedLength(head.headers));
+    if (!takesBody(this.#session.request.method, head.status)) {
+      body.discard();
+      exchange.sendHead(head, 'none');
+      return this.#end(this.#failure);
+    }
+    exchange.abortListener = this;
+    this.#streamed = body;
+    const sink = exchange.sendHead(head, body.length ?? 'unknown');
+    new Transfer(body, sink, this).start();
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────
 
   #fail(thrown: unknown): void {
     if (this.#ended) return;
-    const error = asProxyError(thrown);
+    const error = asProxyError(thrown, this.#phase);
+    const exchange = this.#exchange;
+    const isFirst = this.#failure === undefined;
+    this.#failure ??= error;
+    this.#phase = undefined;
+    this.#wait += 1; // whatever is waited for comes too late
     this.#connection?.release(this);
+    this.#dropReserved();
     this.#connection = undefined;
-    answerFailure(this.#session, this.#exchange, error);
+    this.#service.logFailure(this.#session, error);
+    // Once the head is out, cutting the connection is the only way left to say "this is broken".
+    if (exchange.headSent || exchange.aborted !== undefined || error.facts.status === 0) {
+      exchange.abort();
+      return this.#end(this.#failure);
+    }
+    if (isFirst) this.#chooseAnswer(error);
+    else this.#answerPlainly(this.#failure);
+  }
+
+  #chooseAnswer(error: ProxyError): void {
+    const { phases } = this.#service;
+    if (phases.failToProxy === undefined) return this.#answerFailure(undefined, error);
+    this.#phase = 'failToProxy';
+    this.#guarded(() => {
+      const outcome = phases.failToProxy!(this.#session, error);
+      if (isPending(outcome)) this.#later(outcome, (chosen) => this.#answerFailure(chosen, error));
+      else this.#answerFailure(outcome, error);
+    });
+  }
+
+  #answerFailure(outcome: RequestOutcome, error: ProxyError): void {
+    if (outcome instanceof Answer) this.#answer(outcome);
+    else if (this.#service.filtersOwnAnswers) this.#guarded(() => this.#answer(this.#plain(error)));
+    else this.#answerPlainly(error);
+  }
+
+  /** Without any phase: one of them has failed, or there is none. */
+  #answerPlainly(error: ProxyError): void {
+    if (this.#exchange.aborted !== undefined) return this.#end(error);
+    const answer = this.#plain(error);
+    this.#session.status = answer.status;
+    sendWhole(this.#exchange, headOf(answer), answer.body as Buffer);
     this.#end(error);
+  }
+
+  #plain(error: ProxyError): Answer {
+    return this.#session.respondError(error.facts.status);
+  }
+
+  /** From the exchange: the answer is complete, and the connection is about to go on. */
+  onReuse(): unknown {
+    return this.#service.contextToKeep(this.#session);
   }
 
   #end(error: ProxyError | undefined): void {
@@ -300,15 +598,45 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
     // The peer has answered without waiting for the rest of the upload: what was sent of it
     // must not be the beginning of somebody else's request.
     if (this.#upload !== undefined && !this.#upload.complete) this.#connection?.close();
+    this.#filteredUpload?.detach();
+    this.#filteredDownload?.detach();
+    this.#streamed?.discard();
+    this.#patience?.end();
+    clearTimeout(this.#pause);
+    this.#giveBudget();
     this.#service.closeSession(this.#session, error);
   }
 
-  /** Goes on when the promise of a phase is settled. */
+  /** Goes on when the promise of a phase is settled, or fails when it takes too long. */
   #later<T>(pending: PromiseLike<T>, next: (value: T) => void): void {
+    const wait = ++this.#wait;
+    const phase = this.#phase;
+    const patience = this.#patient();
+    const ms = this.#session.timeouts?.phaseMs ?? this.#service.phaseTimeoutMs;
+    patience.phaseBegan(phase, ms);
     pending.then(
-      (value) => this.#guarded(() => next(value)),
-      (thrown: unknown) => this.#fail(thrown),
+      (value) => {
+        if (this.#isLate(wait)) return;
+        patience.phaseEnded();
+        this.#guarded(() => next(value));
+      },
+      (thrown: unknown) => {
+        if (!this.#isLate(wait)) this.#fail(asProxyError(thrown, phase));
+      },
     );
+  }
+
+  #patient(): Patience {
+    this.#patience ??= new Patience(
+      this.#service.deadlines,
+      () => this.#session.isReadingBody,
+      (error) => this.#fail(error),
+    );
+    return this.#patience;
+  }
+
+  #isLate(wait: number): boolean {
+    return this.#ended || wait !== this.#wait;
   }
 
   #guarded(step: () => void): void {
@@ -321,31 +649,6 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener {
   }
 }
 
-/** Anything with a `then`, as `await` sees it. */
-function isPending<T>(value: Awaitable<T>): value is Promise<T> {
-  return (
-    value instanceof Promise || (typeof value === 'object' && value !== null && 'then' in value)
-  );
-}
-
-function sendOwn(session: Session, exchange: Exchange, { status, headers, body }: Answer): void {
-  session.status = status;
-  const head: ResponseHead = { status, reason: '', version: '1.1', headers: headers.clone() };
-  head.headers.set('Date', httpDate());
-  const length = body?.length ?? 0;
-  const writer = exchange.sendHead(head, length);
-  if (body !== undefined) writer.write(body, 0, length);
-  writer.end(undefined);
-}
-
-function answerFailure(session: Session, exchange: Exchange, error: ProxyError): void {
-  const { status, side } = error.facts;
-  const fields = { err: error, peer: session.peer?.address, attempts: session.attempts };
-  if (side === 'internal') session.log.error(fields, 'a phase threw');
-  else if (side === 'upstream') session.log.warn(fields, 'request failed');
-  else session.log.debug(fields, 'request failed');
-
-  // Once the head is out, cutting the connection is the only way left to say "this is broken".
-  if (exchange.headSent || status === 0) return exchange.abort();
-  sendOwn(session, exchange, session.respondError(status));
+function hostOf({ address, host, path }: HttpPeer): string {
+  return path === undefined ? address : host;
 }

@@ -3,23 +3,31 @@ import { performance } from 'node:perf_hooks';
 import type { Log } from '../../shared/log/log.ts';
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder, ServiceRecorder } from '../../shared/metrics/recorder.ts';
-import type { ClientAddress, Exchange } from '../http/exchange.ts';
+import type { Deadlines } from '../../shared/time/deadlines.ts';
+import type { Exchange, SocketAddress } from '../http/exchange.ts';
 import type { ForwardedOptions } from '../http/forwarded.ts';
 import type { PathAllowances } from '../http/path.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { Connector } from '../upstream/connector.ts';
-import { asProxyError, nextRequestId, Session } from './session.ts';
-import type { Phases, ProxyHttp } from './proxy-http.ts';
+import { isPending, type PhaseName, type Phases, type ProxyHttp } from './proxy-http.ts';
+import { RetryPolicy, type RetryOptions } from './retry-policy.ts';
+import { asProxyError, Session } from './session.ts';
 
 export interface ProxyServiceParts {
   readonly name: string;
   readonly proxy: ProxyHttp<unknown>;
   readonly connector: Connector;
+  readonly deadlines: Deadlines;
   readonly recorder: Recorder;
   readonly accessLog: AccessLog;
   readonly log: Log;
   /** Attempts in all, the first one included. */
   readonly maxAttempts: number;
+  readonly retry: RetryOptions;
+  /** For a phase that returns a promise. */
+  readonly phaseTimeoutMs: number;
+  /** For a response to begin, over all attempts; `undefined`: each wait has a bound of its own, and that is all. */
+  readonly requestTimeoutMs: number | undefined;
   /** What peers are told about clients, and whose word about them is believed. */
   readonly forwarding: ForwardedOptions;
   readonly paths: PathAllowances;
@@ -29,8 +37,18 @@ export class ProxyService {
   readonly name: string;
   readonly phases: Phases<unknown>;
   readonly connector: Connector;
+  readonly deadlines: Deadlines;
   readonly recorder: Recorder;
   readonly maxAttempts: number;
+  readonly retry: RetryPolicy;
+  readonly phaseTimeoutMs: number;
+  readonly requestTimeoutMs: number | undefined;
+  /** `responseFilter` also sees answers that no peer has given. */
+  readonly filtersOwnAnswers: boolean;
+  /** There are phases that may change the length of a response's body. */
+  readonly changesResponseBodies: boolean;
+  /** There are phases that a response's body or its trailers pass. */
+  readonly seesResponseBodies: boolean;
   readonly forwarding: ForwardedOptions;
   readonly paths: PathAllowances;
   readonly #newCtx: (() => unknown) | undefined;
@@ -42,8 +60,20 @@ export class ProxyService {
     this.name = parts.name;
     this.phases = parts.proxy;
     this.connector = parts.connector;
+    this.deadlines = parts.deadlines;
     this.recorder = parts.recorder;
     this.maxAttempts = parts.maxAttempts;
+    this.retry = new RetryPolicy(parts.retry);
+    this.phaseTimeoutMs = parts.phaseTimeoutMs;
+    this.requestTimeoutMs = parts.requestTimeoutMs;
+    this.filtersOwnAnswers = parts.proxy.responseFilterFor === 'all-answers';
+    this.changesResponseBodies =
+      this.phases.responseBodyFilter !== undefined ||
+      this.phases.upstreamResponseBodyFilter !== undefined;
+    this.seesResponseBodies =
+      this.changesResponseBodies ||
+      this.phases.responseTrailerFilter !== undefined ||
+      this.phases.upstreamResponseTrailerFilter !== undefined;
     this.forwarding = parts.forwarding;
     this.paths = parts.paths;
     this.#newCtx = parts.proxy.newCtx?.bind(parts.proxy);
@@ -66,42 +96,86 @@ export class ProxyService {
     return this.#newCtx?.();
   }
 
-  /** A request that could not be read, and got no session: counted and logged all the same. */
-  refused(error: ProxyError, status: number, client: ClientAddress): void {
-    this.#figures.requestStarted();
-    this.#figures.failed(error.code);
-    this.#figures.requestEnded(status, 0, 0, 0);
-    const requestId = nextRequestId();
-    // At debug, since anyone can make as many of these as they like.
-    this.#log.debug(
-      { err: error, service: this.name, client: client.address, status, requestId },
-      'request refused',
+  get mayConnect(): ((client: SocketAddress, server: SocketAddress) => boolean) | undefined {
+    if (this.phases.connectionFilter === undefined) return undefined;
+    return (client, server) => this.#mayConnect(client, server);
+  }
+
+  #mayConnect(client: SocketAddress, server: SocketAddress): boolean {
+    try {
+      return this.phases.connectionFilter!({ client, server }) !== 'refuse';
+    } catch (thrown) {
+      const err = asProxyError(thrown, 'connectionFilter');
+      const fields = { err, phase: err.phase, service: this.name, client: client.address };
+      this.#log.error(fields, 'a phase threw');
+      return false;
+    }
+  }
+
+  /** One more retry that somebody asked for may run; it ends with `retry.give`. */
+  takeRetry(): boolean {
+    return this.retry.take(this.#figures.requestsInFlight);
+  }
+
+  /** What the process log says about a request that failed. */
+  logFailure(session: Session, error: ProxyError): void {
+    const isSuppressed = this.#guarded('suppressErrorLog', session, () =>
+      this.phases.suppressErrorLog?.(session, error),
     );
-    this.#accessLog.write({
-      time: Date.now(),
-      service: this.name,
-      client: client.address,
-      method: '-',
-      target: '-',
-      version: '-',
-      status,
-      bytesSent: 0,
-      bytesReceived: 0,
-      durationMs: 0,
-      upstream: undefined,
-      error,
-      requestId,
-    });
+    if (isSuppressed === true) return;
+    const { phase } = error;
+    const fields = {
+      err: error,
+      ...(phase !== undefined && { phase }),
+      peer: session.peer?.address,
+      attempts: session.attempts,
+      request: this.summaryOf(session),
+    };
+    if (error.code === 'internal/phase-timeout') session.log.error(fields, 'a phase did not end');
+    else if (phase !== undefined) session.log.error(fields, 'a phase threw');
+    else if (error.facts.side === 'internal') session.log.error(fields, 'request failed');
+    else if (error.facts.side === 'upstream') session.log.warn(fields, 'request failed');
+    // At debug, since anyone can make as many of these as they like.
+    else session.log.debug(fields, 'request failed');
+  }
+
+  /** What the process log calls the request. */
+  summaryOf(session: Session): string {
+    const own = this.#guarded('requestSummary', session, () =>
+      this.phases.requestSummary?.(session),
+    );
+    if (own !== undefined) return own;
+    const { method, authority } = session.request;
+    if (method === '') return 'a request that could not be read';
+    return `${method} ${session.originalTarget}, Host: ${authority}`;
+  }
+
+  /** What the next request of the connection is to find. */
+  contextToKeep(session: Session): unknown {
+    return this.#guarded('persistConnectionContext', session, () =>
+      this.phases.persistConnectionContext?.(session),
+    );
+  }
+
+  /** For phases that must not be able to fail a request. */
+  #guarded<T>(phase: PhaseName, session: Session, run: () => T): T | undefined {
+    try {
+      return run();
+    } catch (thrown) {
+      this.#logPhase(phase, session, thrown);
+      return undefined;
+    }
+  }
+
+  #logPhase(phase: PhaseName, session: Session, thrown: unknown): void {
+    session.log.error({ err: asProxyError(thrown, phase), phase }, 'a phase threw');
   }
 
   /** The last thing that happens to a request: the program's `logging`, figures, one access-log line. */
   closeSession(session: Session, error: ProxyError | undefined): void {
-    try {
-      this.phases.logging?.(session, error);
-    } catch (thrown) {
-      session.log.error({ err: asProxyError(thrown) }, 'the logging phase threw');
-    }
+    if (this.phases.logging !== undefined) this.#runLogging(session, error);
     const durationMs = performance.now() - session.startedAt;
+    const wasRead = session.request.method !== '';
     if (error !== undefined) this.#figures.failed(error.code);
     this.#figures.requestEnded(
       session.status,
@@ -113,9 +187,9 @@ export class ProxyService {
       time: Date.now(),
       service: this.name,
       client: session.clientIp,
-      method: session.request.method,
-      target: session.originalTarget,
-      version: session.request.version,
+      method: wasRead ? session.request.method : '-',
+      target: wasRead ? session.originalTarget : '-',
+      version: wasRead ? session.request.version : '-',
       status: session.status,
       bytesSent: session.bytesSent,
       bytesReceived: session.bytesReceived,
@@ -124,5 +198,16 @@ export class ProxyService {
       error,
       requestId: session.requestId,
     });
+  }
+
+  #runLogging(session: Session, error: ProxyError | undefined): void {
+    try {
+      const done = this.phases.logging!(session, error);
+      if (isPending(done)) {
+        done.catch((thrown: unknown) => this.#logPhase('logging', session, thrown));
+      }
+    } catch (thrown) {
+      this.#logPhase('logging', session, thrown);
+    }
   }
 }

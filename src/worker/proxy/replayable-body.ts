@@ -7,12 +7,13 @@ import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody } from '../http/body.ts';
 import type { Headers } from '../http/headers.ts';
 
-export const MAX_KEPT_BYTES = 64 * 1024;
+const MAX_KEPT_BYTES = 64 * 1024;
 
 type End = { readonly trailers: Headers | undefined } | { readonly error: ProxyError };
 
 export class ReplayableBody implements IncomingBody, BodyReceiver {
   readonly #source: IncomingBody;
+  readonly #maxKeptBytes: number;
   #receiver: BodyReceiver | undefined;
   #started = false;
   #kept: Buffer[] = [];
@@ -20,8 +21,10 @@ export class ReplayableBody implements IncomingBody, BodyReceiver {
   #overflowed = false;
   #end: End | undefined;
 
-  constructor(source: IncomingBody) {
+  /** @param maxKeptBytes beyond it, what was read is forgotten and cannot be sent again */
+  constructor(source: IncomingBody, maxKeptBytes = MAX_KEPT_BYTES) {
     this.#source = source;
+    this.#maxKeptBytes = maxKeptBytes;
   }
 
   get length(): number | undefined {
@@ -80,7 +83,7 @@ export class ReplayableBody implements IncomingBody, BodyReceiver {
   #keep(bytes: Buffer, from: number, end: number): void {
     if (this.#overflowed) return;
     this.#keptBytes += end - from;
-    if (this.#keptBytes > MAX_KEPT_BYTES) {
+    if (this.#keptBytes > this.#maxKeptBytes) {
       this.#overflowed = true;
       this.#kept = [];
       return;

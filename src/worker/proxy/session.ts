@@ -4,11 +4,16 @@ import type { Log } from '../../shared/log/log.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import { clientAddress } from '../http/client-address.ts';
-import type { ClientAddress, Exchange, TlsFacts } from '../http/exchange.ts';
+import type { IncomingBody } from '../http/body.ts';
+import type { Exchange, ExchangeTimeouts, SocketAddress, TlsFacts } from '../http/exchange.ts';
+import { Headers } from '../http/headers.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Trust } from '../http/trust.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import { Answer, statusText, type AnswerInit } from './answer.ts';
+import { readWhole } from './body-reader.ts';
+import type { PhaseName } from './proxy-http.ts';
+import { ReplayableBody } from './replayable-body.ts';
 
 export interface SessionParts {
   readonly service: string;
@@ -17,10 +22,32 @@ export interface SessionParts {
   readonly trusts: Trust | undefined;
 }
 
+/** What is known of the connection to the peer of an attempt. */
+export interface PeerConnection {
+  /** It comes from the pool, so it has carried a request before. */
+  readonly isReused: boolean;
+}
+
+/** Waits of one request, instead of those of its service. */
+export interface SessionTimeouts extends ExchangeTimeouts {
+  /** For a phase that returns a promise. */
+  readonly phaseMs?: number;
+  /** For the response to begin, counted from the start of the request, over all attempts. */
+  readonly requestMs?: number;
+}
+
+export interface ReadLimit {
+  /** Bytes; a longer body is a 413. */
+  readonly limit: number;
+}
+
 export class Session<Ctx = unknown> {
   /** The program's own value for this request, made by `newCtx` before any phase runs. */
   ctx!: Ctx;
-  /** The request as the client sent it. A change to it changes what the peer gets. */
+  /**
+   * The request as the client sent it. A change to it changes what the peer gets. Of one that could
+   * not be read, method and target are `''` and there are no fields.
+   */
   readonly request: RequestHead;
   /** As the client wrote it; `request.target` is its normal form. For logs. */
   readonly originalTarget: string;
@@ -32,8 +59,18 @@ export class Session<Ctx = unknown> {
   attempts = 0;
   /** The peer of the latest attempt. */
   peer: HttpPeer | undefined;
+  /** The connection of the latest attempt, once there is one. */
+  connection: PeerConnection | undefined;
   /** Sent to the client; 0 while nothing has been, or if the client left first. */
   status = 0;
+  /** What is to be sent to peers as the body. Phases use `readBody`, `bufferBody` and the body phases. */
+  body: IncomingBody | undefined;
+  /** Somebody takes the body already: a peer, or a phase. */
+  bodyTaken: 'no' | 'by-peer' | 'by-phase' = 'no';
+  /** A phase waits for the client's body. */
+  isReadingBody = false;
+  /** What `setTimeouts` has set. */
+  timeouts: SessionTimeouts | undefined;
   /** Where the service's figures are counted. */
   readonly figures: ServiceRecorder;
   readonly #exchange: Exchange;
@@ -52,11 +89,17 @@ export class Session<Ctx = unknown> {
     this.startedAt = performance.now();
     this.request = exchange.request;
     this.originalTarget = exchange.request.target;
+    this.body = exchange.requestBody;
   }
 
   /** Whose connection it is. Behind another proxy that is the other proxy. */
-  get client(): ClientAddress {
+  get client(): SocketAddress {
     return this.#exchange.client;
+  }
+
+  /** The listener that accepted the connection. */
+  get server(): SocketAddress {
+    return this.#exchange.server;
   }
 
   /**
@@ -108,6 +151,68 @@ export class Session<Ctx = unknown> {
     return IDEMPOTENT.has(this.request.method);
   }
 
+  /** The worker finishes what it has and takes no new connections. */
+  get isShuttingDown(): boolean {
+    return this.#exchange.isDraining;
+  }
+
+  /**
+   * `false` closes the client's connection after the answer. Has no effect once the head is out, and
+   * `true` only takes an earlier `false` back.
+   */
+  setKeepAlive(keep: boolean): void {
+    this.#exchange.keepAliveWanted = keep;
+  }
+
+  /** Waits of this request only; what is left out stays as it is. */
+  setTimeouts(timeouts: SessionTimeouts): void {
+    this.timeouts = { ...this.timeouts, ...timeouts };
+    if (timeouts.requestBodyMs !== undefined || timeouts.responseWriteMs !== undefined) {
+      this.#exchange.setTimeouts(timeouts);
+    }
+  }
+
+  /**
+   * The whole body, which then is not there for a peer any more.
+   *
+   * @throws {ProxyError} `downstream/body-too-large`, or why it did not arrive
+   * @throws {Error} the body has been taken already
+   */
+  readBody({ limit }: ReadLimit): Promise<Buffer> {
+    this.#checkBodyIsHere();
+    if (this.body === undefined) return Promise.resolve(NO_BYTES);
+    this.bodyTaken = 'by-phase';
+    return this.#read(this.body, limit);
+  }
+
+  /** The whole body; it stays here, and is sent to the peer as if nobody had read it. Throws as `readBody` does. */
+  bufferBody({ limit }: ReadLimit): Promise<Buffer> {
+    this.#checkBodyIsHere();
+    if (this.body === undefined) return Promise.resolve(NO_BYTES);
+    const kept =
+      this.body instanceof ReplayableBody ? this.body : new ReplayableBody(this.body, limit);
+    this.body = kept;
+    return this.#read(kept, limit);
+  }
+
+  #checkBodyIsHere(): void {
+    if (this.bodyTaken === 'no') return;
+    throw new Error(`expected the request body to be here still; it was taken ${this.bodyTaken}`);
+  }
+
+  async #read(body: IncomingBody, limit: number): Promise<Buffer> {
+    if (this.#exchange.expectsContinue && this.#exchange.bytesReceived === 0) {
+      const headers = new Headers();
+      this.#exchange.sendInterim({ status: 100, reason: '', version: '1.1', headers });
+    }
+    this.isReadingBody = true;
+    try {
+      return await readWhole(body, limit);
+    } finally {
+      this.isReadingBody = false;
+    }
+  }
+
   /** An answer of your own, to be returned from a request phase. */
   respond(init: AnswerInit): Answer {
     return new Answer(init);
@@ -133,6 +238,8 @@ export class Session<Ctx = unknown> {
     return new Answer({ status, headers, body: `${JSON.stringify(value)}\n` });
   }
 }
+
+const NO_BYTES = Buffer.alloc(0);
 
 const IDEMPOTENT: ReadonlySet<string> = new Set([
   'GET',
@@ -163,9 +270,14 @@ export function nextRequestId(): string {
   return id;
 }
 
-/** Whatever was thrown, as the kind of error that the rest of the proxy understands. */
-export function asProxyError(thrown: unknown): ProxyError {
+/**
+ * Whatever was thrown, as the kind of error that the rest of the proxy understands.
+ *
+ * @param phase what was running
+ */
+export function asProxyError(thrown: unknown, phase?: PhaseName): ProxyError {
   if (thrown instanceof ProxyError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new ProxyError('internal/filter-threw', message, { cause: thrown });
+  const detail = phase === undefined ? message : `${phase}: ${message}`;
+  return new ProxyError('internal/filter-threw', detail, { cause: thrown, phase });
 }

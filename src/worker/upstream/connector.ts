@@ -8,6 +8,7 @@ import { connect, type Connected, type ConnectListener } from '../transport/conn
 import { UpstreamConnection, type ConnectionEvents } from './http1-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Pool } from './pool.ts';
+import { connectUnix } from './unix.ts';
 
 export interface ConnectorOptions {
   readonly deadlines: Deadlines;
@@ -67,6 +68,12 @@ export class Connector {
     });
   }
 
+  /** One of the two above that nothing was sent on. */
+  giveBack(connection: UpstreamConnection): void {
+    if (connection.isIdle) this.#events.onReusable(connection);
+    else connection.close();
+  }
+
   close(): void {
     this.#closed = true;
     this.#pool.close();
@@ -103,8 +110,12 @@ class Attempt implements ConnectListener, Expiring {
   }
 
   start(): void {
-    const peer = this.#peer;
-    this.#stop = peer.tls === undefined ? connect(peer, this) : connectTls(peer, peer.tls, this);
+    this.#stop = this.#connect(this.#peer);
+  }
+
+  #connect(peer: HttpPeer): () => void {
+    if (peer.path !== undefined) return connectUnix(peer.path, this);
+    return peer.tls === undefined ? connect(peer, this) : connectTls(peer, peer.tls, this);
   }
 
   onConnected(connected: Connected): void {

@@ -72,6 +72,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   readonly #events: ConnectionEvents;
   readonly #decoder: BodyDecoder;
   #state: State = State.Idle;
+  /** Whose request is being answered, or still being sent. */
+  #holder: ResponseReceiver | undefined;
+  /** The same, until it has the final head. */
   #requester: ResponseReceiver | undefined;
   #receiver: BodyReceiver | undefined;
   #held: Buffer | undefined;
@@ -83,7 +86,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #interimHeads = 0;
   #gotBytes = false;
   /** Of the transport, when the request was written. */
-  #handOversBefore = Number.NaN;
+  #handOversBefore = 0;
   #consuming = false;
   /** The protocols that the request asked for. */
   #askedUpgrade: string | undefined;
@@ -158,13 +161,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   ): void {
     this.useCount += 1;
     if (this.#state !== State.Idle) {
-      this.#pipeline.push({ requester, method: head.method });
+      const { handOvers } = this.#transport;
+      this.#pipeline.push({ requester, method: head.method, handOvers });
       if (!head.headers.lacks(FRAMING_FIELDS)) agreeFraming(head.headers, 0);
       this.#unsent += requestHeadText(head, '');
       return this.flush();
     }
-    this.#awaitAnswer(requester, head.method);
-    this.#handOversBefore = this.#transport.handOvers;
+    this.#awaitAnswer(requester, head.method, this.#transport.handOvers);
     this.#askedUpgrade = head.headers.lacks(UPGRADE) ? undefined : head.headers.get('upgrade');
     this.#isShareable = isShareable;
     this.#keepAlive = true;
@@ -178,18 +181,21 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     if (body === undefined) this.flush();
   }
 
-  #awaitAnswer(requester: ResponseReceiver, method: string): void {
+  #awaitAnswer(requester: ResponseReceiver, method: string, handOvers: number): void {
+    this.#holder = requester;
     this.#requester = requester;
     this.#method = method;
+    this.#handOversBefore = handOvers;
     this.#state = State.AwaitingHead;
     this.#gotBytes = false;
     this.#interimHeads = 0;
-    this.#handOversBefore = Number.NaN;
   }
 
   /** That request does not want its response any more, or the rest of it. Others are not harmed. */
   release(requester: ResponseReceiver): void {
     if (this.#pipeline.abandon(requester)) return;
+    // It had all of its response, and somebody else may be waiting for one by now.
+    if (requester !== this.#holder) return;
     if (this.#pipeline.length === 0) return this.close();
     const nobody = new Discarding();
     if (this.#state === State.AwaitingHead) this.#requester = nobody;
@@ -254,7 +260,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** The client has said all it will; the peer may go on. */
   #halfClose(): void {
     this.#transport.end();
-    if (this.#state === State.Idle) this.#awaitTaken();
+    if (this.#state !== State.Idle) return;
+    this.#receiver = undefined;
+    this.#awaitTaken();
   }
 
   /** Both sides of a tunnel have said all they will; the peer may still be taking the end of it. */
@@ -284,7 +292,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   pause(): void {
     this.#paused = true;
-    this.deadlineAt = NEVER;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     this.#transport.pause();
   }
 
@@ -302,10 +310,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   // ── what arrives ──────────────────────────────────────────────────────────
 
   onBytes(bytes: Buffer, from: number, end: number): void {
-    // They were on their way before the request was: somebody's, but not its answer.
-    if (this.#transport.handOvers === this.#handOversBefore) {
-      return this.#fail('upstream/unasked-bytes', 'sent bytes before it was asked anything');
-    }
     if (this.#state === State.AwaitingHead || this.#state === State.Body) this.#armRead();
     if (this.#held === undefined) return this.#consume(bytes, from, end);
     const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
@@ -314,10 +318,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #armRead(): void {
-    if (this.#writeBlocked || this.#paused) return;
+    // Then another deadline counts: to take what was written, or to end.
+    const isOver = this.#state === State.Idle && this.#requestComplete;
+    if (this.#writeBlocked || isOver) return;
     // While the request is still being sent, it is the client that the peer waits for.
-    if (!this.#requestComplete) this.deadlineAt = NEVER;
-    else this.deadlineAt = this.#deadlines.now + this.peer.readTimeoutMs;
+    // Silence means nothing in a tunnel; its other end watches over it.
+    const isAwaited = this.#requestComplete && !this.#paused && !this.#tunnel;
+    this.deadlineAt = isAwaited ? this.#deadlines.now + this.peer.readTimeoutMs : NEVER;
   }
 
   #consume(bytes: Buffer, from: number, end: number): void {
@@ -338,6 +345,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     while (from < end) {
       switch (this.#state) {
         case State.AwaitingHead: {
+          // They were on their way before the request was: somebody's, but not its answer.
+          if (this.#transport.handOvers === this.#handOversBefore) {
+            return this.#fail('upstream/unasked-bytes', 'sent bytes before it was asked anything');
+          }
           this.#gotBytes = true;
           const next = PARSER.parse(bytes, from, end, this.#method);
           if (next < 0) {
@@ -414,8 +425,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#decoder.reset({ kind: 'until-close' });
     this.#state = State.Body;
     this.length = undefined;
-    // Silence means nothing in a tunnel; its other end watches over it.
-    this.deadlineAt = NEVER;
+    this.#armRead();
     requester?.onUpgraded(head, this);
   }
 
@@ -430,7 +440,9 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** @param more bytes follow that nobody asked for */
   #bodyComplete(more: boolean): void {
     const receiver = this.#receiver;
-    this.#receiver = undefined;
+    // While the other half of a tunnel goes on, somebody must hear of it if it breaks.
+    const isHalf = this.#tunnel && !this.#requestComplete;
+    if (!isHalf) this.#receiver = undefined;
     this.#state = State.Idle;
     // Whoever asked for the pause has all of it, and will not ask for more.
     if (this.#paused) this.resume();
@@ -441,7 +453,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   /** Response complete: the connection is free once the request is, too. */
   #settle(more: boolean): void {
-    this.deadlineAt = NEVER;
+    if (!this.#writeBlocked) this.deadlineAt = NEVER;
     const behind = this.#pipeline.length;
     // What follows a complete response could be taken for the answer to the next request.
     if (more && behind === 0) this.#keepAlive = false;
@@ -453,10 +465,13 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     }
     this.#isPersistent = true;
     if (behind > 0) {
-      const { requester, method } = this.#pipeline.next()!;
-      this.#awaitAnswer(requester, method);
+      const { requester, method, handOvers } = this.#pipeline.next()!;
+      this.#awaitAnswer(requester, method, handOvers);
       this.#armRead();
-    } else if (this.#requestComplete) this.#events.onReusable(this);
+    } else if (this.#requestComplete) {
+      this.#holder = undefined;
+      this.#events.onReusable(this);
+    }
   }
 
   onData(bytes: Buffer, from: number, end: number): void {
@@ -488,7 +503,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   onDeadline(): void {
     const { peer } = this;
-    if (this.#state === State.Idle && this.#requestComplete) return this.#transport.destroy();
+    if (this.#state === State.Idle && this.#requestComplete) return this.#leave();
     if (this.#writeBlocked) {
       this.#fail('upstream/write-timeout', `took nothing for ${peer.writeTimeoutMs} ms`);
     } else {
@@ -512,8 +527,6 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** The one way out for everything that goes wrong; whoever waits hears of it. */
   #fail(code: ErrorCode, detail: string, cause?: unknown): void {
     if (this.#state === State.Closed) return;
-    this.#state = State.Closed;
-    this.#deadlines.remove(this);
     const error = new ProxyError(code, `${this.peer.address} ${detail}`, { cause });
     this.#failure = error;
     const requester = this.#requester;
@@ -521,11 +534,18 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#requester = undefined;
     this.#receiver = undefined;
     this.onDrain = undefined;
-    this.#transport.destroy();
-    this.#events.onGone(this);
+    this.#leave();
     requester?.onFailed(error);
     receiver?.onError(error);
     this.#failPipeline();
+  }
+
+  /** At once: the transport tells of its end only after other events of this turn. */
+  #leave(): void {
+    this.#state = State.Closed;
+    this.#deadlines.remove(this);
+    this.#transport.destroy();
+    this.#events.onGone(this);
   }
 }
 

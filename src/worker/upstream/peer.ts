@@ -20,6 +20,8 @@ export interface PeerOptions extends ClientTlsOptions {
    * peer answers everything equally fast; elsewhere a slow answer delays all behind it.
    */
   readonly pipelining?: number;
+  /** Requests with different keys never share a connection, though the address is the same. Default: none. */
+  readonly groupKey?: string | undefined;
   /** The upstream's name, for logs and metrics. Default: the address. */
   readonly upstream?: string;
   /** Source address of IPv4 connections. */
@@ -29,10 +31,12 @@ export interface PeerOptions extends ClientTlsOptions {
 }
 
 export class HttpPeer {
-  /** `host:port`; names the peer in logs and metrics. */
+  /** `host:port` or `unix:/path`; names the peer in logs and metrics. */
   readonly address: string;
   readonly host: string;
   readonly port: number;
+  /** Of a Unix socket; then `host` is `localhost` and `port` 0. */
+  readonly path: string | undefined;
   readonly upstream: string;
   readonly connectTimeoutMs: number;
   readonly readTimeoutMs: number;
@@ -48,14 +52,15 @@ export class HttpPeer {
   readonly poolKey: string;
 
   /**
-   * @param address `host:port` or `[ipv6]:port`
-   * @throws {TypeError} the address is neither, or the options of TLS make no sense together
+   * @param address `host:port`, `[ipv6]:port`, or `unix:/path` for a Unix socket
+   * @throws {TypeError} the address is none of these, or the options of TLS make no sense together
    */
   constructor(address: string, options: PeerOptions = {}) {
-    const { host, port } = parseAddress(address);
+    const { host, port, path } = parseAddress(address);
     this.address = address;
     this.host = host;
     this.port = port;
+    this.path = path;
     this.upstream = options.upstream ?? address;
     this.connectTimeoutMs = options.connectTimeoutMs ?? 5_000;
     this.readTimeoutMs = options.readTimeoutMs ?? 60_000;
@@ -66,13 +71,16 @@ export class HttpPeer {
     this.bindToIpv4 = options.bindToIpv4;
     this.bindToIpv6 = options.bindToIpv6;
     this.tls = tlsFrom(host, options);
-    this.poolKey = [
+    this.poolKey = JSON.stringify([
       address,
       this.upstream,
       this.bindToIpv4 ?? '',
       this.bindToIpv6 ?? '',
+      options.groupKey ?? '',
+      // A connection keeps the waits and bounds of the peer it was made for.
+      [this.readTimeoutMs, this.writeTimeoutMs, this.idleTimeoutMs, this.maxIdle, this.pipelining],
       this.tls?.key ?? '',
-    ].join(' ');
+    ]);
   }
 }
 
@@ -95,16 +103,25 @@ const TLS_OPTIONS = [
   'key',
 ] as const satisfies readonly (keyof ClientTlsOptions)[];
 
+const UNIX = /^unix:(\/[^\0]+)$/;
 const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/;
 
-function parseAddress(address: string): { host: string; port: number } {
+interface ParsedAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly path: string | undefined;
+}
+
+function parseAddress(address: string): ParsedAddress {
+  const path = UNIX.exec(address)?.[1];
+  if (path !== undefined) return { host: 'localhost', port: 0, path };
   const match = ADDRESS.exec(address);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
   if (host === undefined || port < 1 || port > 65_535) {
     throw new TypeError(
-      `peer address: expected "host:port" or "[ipv6]:port", got ${JSON.stringify(address)}`,
+      `peer address: expected "host:port", "[ipv6]:port" or "unix:/path", got ${JSON.stringify(address)}`,
     );
   }
-  return { host, port };
+  return { host, port, path };
 }

@@ -14,6 +14,8 @@ import type { ResponseReceiver } from './http1-connection.ts';
 export interface SentRequest {
   readonly requester: ResponseReceiver;
   readonly method: string;
+  /** Of the transport, when it was written. */
+  readonly handOvers: number;
 }
 
 export class Pipeline {
@@ -35,7 +37,7 @@ export class Pipeline {
   abandon(requester: ResponseReceiver): boolean {
     const at = this.#waiting.findIndex((each) => each.requester === requester);
     if (at < 0) return false;
-    this.#waiting[at] = { requester: new Discarding(), method: this.#waiting[at]!.method };
+    this.#waiting[at] = { ...this.#waiting[at]!, requester: new Discarding() };
     return true;
   }
 

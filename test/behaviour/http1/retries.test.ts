@@ -169,6 +169,29 @@ test('a request that met a pooled connection which the peer is closing', async (
   });
 });
 
+test('a request that met a closed connection does not try the rest of the pool', async (t) => {
+  const wire = await startWire(t);
+  const clients = await Promise.all([1, 2].map(() => rawClient(t, wire.sluice.port)));
+  for (const client of clients) client.send(request('GET'));
+  const pool = [await wire.peer.nextConnection(), await wire.peer.nextConnection()];
+  for (const origin of pool) {
+    await hasReceived(origin, seen('GET').length);
+    origin.send(OK);
+  }
+  for (const client of clients) await client.receives(/ok$/);
+
+  clients[0]!.send(request('GET'));
+  const both = seen('GET').length * 2;
+  const dead = await Promise.race(
+    pool.map((origin) => hasReceived(origin, both).then(() => origin)),
+  );
+  dead.socket.end();
+  const fresh = await wire.peer.nextConnection();
+  await hasReceived(fresh, seen('GET').length);
+  fresh.send(OK);
+  await clients[0]!.receives(/ok[^]*ok$/);
+});
+
 test('a peer that cannot be connected to', async (t) => {
   const good = await rawPeer(t);
   const sluice = await startSluice(

@@ -114,6 +114,38 @@ describe('when the peer fails', () => {
     assert.equal((await post).status, 502);
   });
 
+  test('a status that is worth another attempt gets one, from another peer', async (t) => {
+    const busy = await startPeer(t, (_request, response) => response.writeHead(503).end('busy'));
+    const free = await startPeer(t);
+    const sluice = await startSluice(
+      t,
+      `
+        upstreams: { api: { peers: ['${busy.address}', '${free.address}'] } }
+        services:
+          - listen: [127.0.0.1:0]
+            retry: { statuses: [503] }
+            routes: [{ upstream: api }]
+      `,
+    );
+
+    for (let n = 0; n < 4; n++) assert.equal((await sluice.get('/')).status, 200);
+
+    assert.equal(free.requests.length, 4);
+    assert.ok(busy.requests.length > 0);
+  });
+
+  test('a response that does not begin in time is a 504, however long a peer may take', async (t) => {
+    const peer = await rawPeer(t);
+    const sluice = await startSluice(
+      t,
+      gatewayTo(peer.address).replace('listen:', 'timeouts: { request: 200ms }\n      listen:'),
+    );
+
+    assert.equal((await sluice.get('/')).status, 504);
+    const code = 'upstream/request-timeout';
+    assert.equal(await sluice.metric(`sluice_errors_total{service="edge",code="${code}"}`), 1);
+  });
+
   test('its work ends when the client leaves', async (t) => {
     const peer = await rawPeer(t);
     const sluice = await startSluice(t, gatewayTo(peer.address));

@@ -109,7 +109,7 @@ describe('a load balancer', () => {
     assert.throws(() => new LoadBalancer([], { name }), /expected at least one peer/);
     assert.throws(
       () => new LoadBalancer(['10.0.0.1'], { name }),
-      /^TypeError: peer address: expected "host:port" or "\[ipv6\]:port", got "10\.0\.0\.1"/,
+      /^TypeError: peer address: expected "host:port", "\[ipv6\]:port" or "unix:\/path", got "10\.0\.0\.1"/,
     );
     assert.ok(new LoadBalancer(THREE, { name }), 'the name is still free');
     assert.throws(

@@ -3,7 +3,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
 import { Admission, ConnectionBudget } from '../../../../src/worker/downstream/admission.ts';
 import { Http1Connection } from '../../../../src/worker/downstream/http1-connection.ts';
-import type { DownstreamOptions } from '../../../../src/worker/downstream/settings.ts';
+import type { ConnectionOptions } from '../../../../src/worker/downstream/settings.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
 import { RequestHeadParser } from '../../../../src/worker/protocol/http1/request-head.ts';
 import { SocketTransport } from '../../../../src/worker/transport/socket-transport.ts';
@@ -77,7 +77,7 @@ async function withFullBuffers(t: TestContext, request: string) {
   const answered = new Promise<void>((resolve) => (done = resolve));
   const deadlines = new Deadlines();
   let connection: Http1Connection | undefined;
-  const options: DownstreamOptions = {
+  const options: ConnectionOptions = {
     deadlines,
     headParser: new RequestHeadParser(),
     timeouts: {
@@ -103,7 +103,8 @@ async function withFullBuffers(t: TestContext, request: string) {
       done();
     },
     onHandshakeFailed: () => {},
-    onRefused: (error) => assert.fail(error),
+    mayConnect: undefined,
+    server: { address: '127.0.0.1', port: 1 },
   };
   SocketTransport.over(ours, (transport) => {
     connection = new Http1Connection(transport, options, () => {});

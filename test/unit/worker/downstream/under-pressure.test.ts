@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
 import { Admission, ConnectionBudget } from '../../../../src/worker/downstream/admission.ts';
 import { Http1Connection } from '../../../../src/worker/downstream/http1-connection.ts';
-import type { DownstreamOptions } from '../../../../src/worker/downstream/settings.ts';
+import type { ConnectionOptions } from '../../../../src/worker/downstream/settings.ts';
 import type { BodyReceiver } from '../../../../src/worker/http/body.ts';
 import type { Exchange } from '../../../../src/worker/http/exchange.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
@@ -104,6 +104,23 @@ test('and goes on standing when the client has taken a piece of its answer', () 
   assert.ok(connection.deadlineAt < Number.POSITIVE_INFINITY);
 });
 
+test('many pipelined requests are not copied again for each of them', (t) => {
+  const { transport, exchanges, says } = connected();
+  let copied = 0;
+  const allocate = Buffer.allocUnsafeSlow.bind(Buffer);
+  t.mock.method(Buffer, 'allocUnsafeSlow', (size: number) => {
+    copied += size;
+    return allocate(size);
+  });
+  const all = GET.repeat(1_000);
+  says(all);
+  for (const exchange of exchanges) exchange.sendHead(head(204), 'none');
+
+  assert.equal(transport.written.match(/HTTP\/1\.1 204 /g)?.length, 1_000);
+  assert.ok(copied >= all.length - GET.length, 'this counts what is copied');
+  assert.ok(copied < 4 * all.length, `${copied} bytes were copied`);
+});
+
 describe('a client that ends its half behind its request', () => {
   const POST = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n';
 
@@ -121,20 +138,30 @@ describe('a client that ends its half behind its request', () => {
 
   test('has not, and whoever reads it hears of that', () => {
     const { connection, exchanges, events, receiver, says } = connected();
-    says(`${POST}bod`);
+    says(POST.replace('Content-Length: 4', 'Transfer-Encoding: chunked') + '4\r\nbod');
     connection.onEnd();
     exchanges[0]!.requestBody!.start(receiver);
 
     assert.deepEqual(events, ['bod', 'downstream/closed']);
   });
 
-  test('has not, and nobody wanted to read it: the answer goes out in peace', () => {
+  test('has not, and is gone', () => {
     const { connection, transport, exchanges, says } = connected();
     says(`${POST}bod`);
     connection.onEnd();
-    exchanges[0]!.sendHead(head(204), 'none');
 
-    assert.match(transport.written, /^HTTP\/1\.1 204 /);
+    assert.equal(exchanges[0]!.aborted?.code, 'downstream/closed');
+    assert.equal(transport.isReset, true);
+  });
+
+  test('has not, but has been answered before that: it may take the rest of the answer', () => {
+    const { connection, transport, exchanges, says } = connected();
+    says(`${POST}bod`);
+    transport.hasRoom = false;
+    exchanges[0]!.sendHead(head(204), 'none');
+    connection.onEnd();
+    connection.onWritable();
+
     assert.equal(transport.isReset, false);
     assert.equal(transport.isEnded, true);
   });
@@ -145,7 +172,7 @@ function connected(minRate = 0) {
   const deadlines = new Deadlines();
   const exchanges: Exchange[] = [];
   const events: string[] = [];
-  const options: DownstreamOptions = {
+  const options: ConnectionOptions = {
     deadlines,
     headParser: new RequestHeadParser(),
     timeouts: {
@@ -156,7 +183,7 @@ function connected(minRate = 0) {
       tunnelIdleMs: 40_000,
       keepAliveMs: 50_000,
     },
-    limits: { maxBodyBytes: 1_000_000, minRate, maxRequests: 10 },
+    limits: { maxBodyBytes: 1_000_000, minRate, maxRequests: 1_000 },
     admission: new Admission(
       { maxConnections: 10, maxConnectionsPerClient: 10 },
       new ConnectionBudget(10),
@@ -164,7 +191,8 @@ function connected(minRate = 0) {
     ),
     handle: (exchange) => exchanges.push(exchange),
     onHandshakeFailed: () => {},
-    onRefused: ({ code }) => void events.push(code),
+    mayConnect: undefined,
+    server: { address: '127.0.0.1', port: 1 },
   };
   const connection = new Http1Connection(transport, options, () => {});
   const receiver: BodyReceiver = {

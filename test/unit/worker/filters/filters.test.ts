@@ -2,18 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
 import { apiKey } from '../../../../src/worker/filters/api-key.ts';
-import {
-  runRequestFilters,
-  runResponseFilters,
-  runUpstreamRequestFilters,
-} from '../../../../src/worker/filters/compose.ts';
 import { filterOrder, inOrder, type Filter } from '../../../../src/worker/filters/filter.ts';
 import { requestHeaders, responseHeaders } from '../../../../src/worker/filters/header-edits.ts';
 import { rateLimit } from '../../../../src/worker/filters/rate-limit.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
 import type { RequestHead, ResponseHead } from '../../../../src/worker/http/message.ts';
 import { RateLimiter } from '../../../../src/worker/limits/rate-limiter.ts';
-import { Answer } from '../../../../src/worker/proxy/answer.ts';
+import type { Answer } from '../../../../src/worker/proxy/answer.ts';
 import { Session } from '../../../../src/worker/proxy/session.ts';
 
 describe('the rate limit', () => {
@@ -175,61 +170,6 @@ describe('the filters of a route', () => {
 
   test('put limits before authentication, so that guessing keys is limited', () => {
     assert.ok(filterOrder.indexOf('rate-limit-address') < filterOrder.indexOf('api-key'));
-  });
-
-  for (const kind of ['plain', 'asynchronous'] as const) {
-    test(`stop at the first answer: ${kind}`, async () => {
-      const answer = new Answer({ status: 403 });
-      const ran: number[] = [];
-      const outcomes = [undefined, answer, undefined];
-      const filters = outcomes.map((outcome, at): Filter => ({
-        name: 'api-key',
-        requestFilter() {
-          ran.push(at);
-          return kind === 'plain' ? outcome : Promise.resolve(outcome);
-        },
-      }));
-
-      assert.equal(await runRequestFilters(filters, newSession()), answer);
-      assert.deepEqual(ran, [0, 1]);
-    });
-  }
-
-  test('that wait for nothing give no promise', () => {
-    const filters: Filter[] = [{ name: 'api-key', requestFilter: () => undefined }];
-    const session = newSession();
-    const response: ResponseHead = {
-      status: 200,
-      reason: '',
-      version: '1.1',
-      headers: new Headers(),
-    };
-
-    assert.equal(runRequestFilters(filters, session), undefined);
-    assert.equal(runUpstreamRequestFilters(filters, session, session.request), undefined);
-    assert.equal(runResponseFilters(filters, session, response), undefined);
-  });
-
-  test('wait for the one before them', async () => {
-    const seen: string[] = [];
-    const slow: Filter = {
-      name: 'response-headers',
-      async responseFilter() {
-        await new Promise((resolve) => setImmediate(resolve));
-        seen.push('slow');
-      },
-    };
-    const fast: Filter = { name: 'response-headers', responseFilter: () => void seen.push('fast') };
-    const response: ResponseHead = {
-      status: 200,
-      reason: '',
-      version: '1.1',
-      headers: new Headers(),
-    };
-
-    await runResponseFilters([slow, fast], newSession(), response);
-
-    assert.deepEqual(seen, ['slow', 'fast']);
   });
 });
 

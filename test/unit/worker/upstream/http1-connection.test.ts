@@ -66,6 +66,20 @@ describe('bytes that a peer sends on a pooled connection', () => {
     assert.equal(transport.isDestroyed, true);
   });
 
+  test('while the request behind another is still waiting to leave are not its answer', () => {
+    const { connection, transport, failures, answers } = pooled();
+    const send = () =>
+      connection.send({ ...GET, headers: new Headers() }, undefined, answers, true);
+    send();
+    transport.handOvers += 1;
+    send();
+    const two = Buffer.concat([ANSWER, ANSWER]);
+    connection.onBytes(two, 0, two.length);
+
+    assert.deepEqual(failures, ['200', 'upstream/unasked-bytes']);
+    assert.equal(transport.isDestroyed, true);
+  });
+
   test('after it has left are', () => {
     const { connection, transport, failures, answers } = pooled();
     connection.send({ ...GET, headers: new Headers() }, undefined, answers, false);
@@ -79,9 +93,12 @@ describe('bytes that a peer sends on a pooled connection', () => {
 
 function pooled() {
   const transport = new StillTransport();
-  const events = { onReusable() {}, onGone() {} };
+  const events: string[] = [];
   const peer = new HttpPeer('127.0.0.1:1');
-  const connection = new UpstreamConnection(peer, transport, new Deadlines(), events);
+  const connection = new UpstreamConnection(peer, transport, new Deadlines(), {
+    onReusable() {},
+    onGone: () => events.push('gone'),
+  });
   const failures: string[] = [];
   const answers: ResponseReceiver = {
     onInterim: () => assert.fail(),
@@ -89,8 +106,17 @@ function pooled() {
     onUpgraded: () => assert.fail(),
     onFailed: ({ code }) => failures.push(code),
   };
-  return { connection, transport, failures, answers };
+  return { connection, transport, failures, answers, events };
 }
+
+test('a pooled connection whose time is over is not found again before it is closed', () => {
+  const { connection, transport, events } = pooled();
+  connection.rest();
+  connection.onDeadline();
+  assert.equal(transport.isDestroyed, true);
+  assert.deepEqual(events, ['gone']);
+  assert.equal(connection.isIdle, false, 'whoever has taken it meanwhile takes another one');
+});
 
 /** What is written to it leaves when the test says so. */
 class StillTransport implements Transport {

@@ -45,6 +45,106 @@ describe('a request body that the peer does not take', () => {
   });
 });
 
+describe('the deadline of a peer that is sent a body while it answers', () => {
+  function answering() {
+    const all = connected();
+    const { connection, transport, heard, says } = all;
+    connection.send(request(), UPLOAD, heard.requester, false);
+    transport.hasRoom = false;
+    connection.write(PIECE, 0, PIECE.length);
+    connection.flush();
+    says('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf');
+    return all;
+  }
+
+  test('to take the body stays while the answer waits for the client', () => {
+    const { connection } = answering();
+    connection.pause();
+    assert.notEqual(connection.deadlineAt, NEVER);
+    connection.resume();
+    assert.notEqual(connection.deadlineAt, NEVER);
+  });
+
+  test('is over when it has taken it, if the answer waits for the client', () => {
+    const { connection, transport } = answering();
+    connection.pause();
+    connection.write(PIECE, 0, PIECE.length);
+    connection.flush();
+    transport.hasRoom = true;
+    connection.onWritable();
+    connection.end(undefined);
+    assert.equal(connection.deadlineAt, NEVER);
+    connection.resume();
+    assert.notEqual(connection.deadlineAt, NEVER);
+  });
+});
+
+test('a peer that answers one request and does not read the next one has a deadline', () => {
+  const { connection, transport, heard, says } = connected();
+  connection.send(request(), undefined, heard.requester, true);
+  says('HTTP/1.1 204 No Content\r\n\r\n');
+  connection.send(request(), undefined, heard.requester, true);
+  transport.hasRoom = false;
+  connection.send(request(), undefined, heard.requester, true);
+  says('HTTP/1.1 204 No Content\r\n\r\n');
+
+  assert.deepEqual(heard.events, ['reusable', '204', '204']);
+  assert.notEqual(connection.deadlineAt, NEVER);
+});
+
+test('a request that fails late does not end a connection that it has left', () => {
+  const { connection, transport, heard, says } = connected();
+  connection.send(request(), UPLOAD, heard.requester, false);
+  connection.flush();
+  says('HTTP/1.1 204 No Content\r\n\r\n');
+  connection.end(undefined);
+  assert.deepEqual(heard.events, ['204', 'reusable']);
+
+  const somebodyElse = { ...heard.requester };
+  connection.send(request(), undefined, somebodyElse, false);
+  connection.release(heard.requester);
+  assert.equal(transport.isDestroyed, false);
+  connection.release(somebodyElse);
+  assert.equal(transport.isDestroyed, true);
+});
+
+describe('a tunnel', () => {
+  const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n';
+
+  function tunnel() {
+    const all = connected();
+    const asked = request(['Connection', 'Upgrade', 'Upgrade', 'x']);
+    all.connection.send(asked, undefined, all.heard.requester, false);
+    all.says(SWITCHED);
+    return all;
+  }
+
+  test('that breaks after the peer has ended its half says so', () => {
+    const { connection, heard } = tunnel();
+    connection.onEnd();
+    connection.write(PIECE, 0, PIECE.length);
+    connection.onClosed(new Error('reset'));
+
+    assert.deepEqual(heard.events, ['end', 'gone', 'upstream/closed']);
+  });
+
+  test('that closes after both have ended is in order', () => {
+    const { connection, heard } = tunnel();
+    connection.onEnd();
+    connection.end(undefined);
+    connection.onClosed(undefined);
+
+    assert.deepEqual(heard.events, ['end', 'gone']);
+  });
+
+  test('may be silent, though the client has ended its half', () => {
+    const { connection, says } = tunnel();
+    connection.end(undefined);
+    says('more');
+    assert.equal(connection.deadlineAt, NEVER);
+  });
+});
+
 function connected() {
   const transport = new ScriptedTransport();
   const events: string[] = [];
@@ -62,8 +162,8 @@ function connected() {
   return { connection, transport, heard, says };
 }
 
-function request() {
-  const headers = new Headers();
+function request(fields: string[] = []) {
+  const headers = new Headers([...fields]);
   return { method: 'GET', target: '/', version: '1.1' as const, authority: 'a', headers };
 }
 

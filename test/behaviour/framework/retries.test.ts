@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { closedPort, eventually, get, startPeer, startSluice } from '../../support/index.ts';
+
+const program = fileURLToPath(new URL('programs/retries.ts', import.meta.url));
+
+test('a request is sent again', async (t) => {
+  /** Answers by what the path asks for, attempt by attempt: `/503,200`. */
+  const seen = new Map<string, number>();
+  const held: ServerResponse[] = [];
+  const answer = (request: IncomingMessage, response: ServerResponse, body: Buffer) => {
+    const target = request.url!;
+    const attempt = seen.get(target) ?? 0;
+    seen.set(target, attempt + 1);
+    const wishes = target.slice(1).split('?')[0]!.split(',');
+    const wish = wishes[Math.min(attempt, wishes.length - 1)]!;
+    if (wish === 'close') request.socket.destroy();
+    else if (wish === 'hold') held.push(response);
+    else if (wish === 'again') response.setHeader('x-again', '1').end('again');
+    else response.writeHead(Number(wish)).end(`attempt ${attempt + 1}: ${body.toString()}`);
+  };
+  const peer = await startPeer(t, answer);
+  const yaml = `peer: '${peer.address}'\nclosed: '127.0.0.1:${await closedPort()}'`;
+  const sluice = await startSluice(t, yaml, { program });
+  const [asking, thrifty, givingUp, hurried] = sluice.addresses.map(({ port }) => port);
+  const attempts = (target: string) => seen.get(target) ?? 0;
+  const again = { headers: { 'x-again': '1' } };
+
+  const cases = [
+    { name: 'because of its status', target: '/503,200', status: 200, attempts: 2 },
+    { name: 'as often as there are attempts', target: '/503', status: 503, attempts: 3 },
+    { name: 'only if the status is one of those', target: '/500,200', status: 500, attempts: 1 },
+    {
+      name: 'with its body, if the method is idempotent',
+      target: '/503,201',
+      init: { method: 'PUT', body: 'kept' },
+      status: 201,
+      attempts: 2,
+      body: 'attempt 2: kept',
+    },
+    {
+      name: 'never, if it is a POST',
+      target: '/503,202',
+      init: { method: 'POST', body: 'kept' },
+      status: 503,
+      attempts: 1,
+    },
+    {
+      name: 'not if its body is too long to be kept',
+      target: '/503,203',
+      init: { method: 'PUT', body: 'x'.repeat(100_000) },
+      status: 503,
+      attempts: 1,
+    },
+    { name: 'because a phase asks for it', target: '/again,200', status: 200, attempts: 2 },
+    {
+      name: 'never for a phase, if it is a POST',
+      target: '/again,201',
+      init: { method: 'POST', body: 'x' },
+      status: 200,
+      attempts: 1,
+    },
+    {
+      name: 'after a failure, because a phase asks for it',
+      target: '/close,200',
+      init: again,
+      status: 200,
+      attempts: 2,
+    },
+    {
+      name: 'not after that failure, if nobody asks',
+      target: '/close,201',
+      status: 502,
+      attempts: 1,
+    },
+    {
+      name: 'never after a failure that the peer may have worked for, if it is a POST',
+      target: '/close,202',
+      init: { ...again, method: 'POST', body: 'x' },
+      status: 502,
+      attempts: 1,
+    },
+  ];
+  for (const { name, target, init, status, attempts: expected, body } of cases) {
+    await t.test(name, async () => {
+      const answered = await get(asking!, target, init);
+      assert.equal(answered.status, status);
+      if (body !== undefined) assert.equal(answered.body, body);
+      assert.equal(attempts(target), expected);
+    });
+  }
+
+  await t.test('only as long as the budget allows it', async () => {
+    const first = get(thrifty!, '/503,hold');
+    const response = await eventually(async () => held.pop(), 'the retry that is held');
+
+    assert.equal((await get(thrifty!, '/503,200?during')).status, 503);
+    assert.equal(attempts('/503,200?during'), 1);
+
+    response.end('done');
+    assert.equal((await first).body, 'done');
+    assert.equal((await get(thrifty!, '/503,200?after')).status, 200);
+  });
+
+  await t.test('not when a phase gives up', async () => {
+    assert.equal((await get(givingUp!, '/')).status, 502);
+    assert.deepEqual(
+      sluice.logs.filter(
+        ({ msg, request }) => msg === 'trying again' && /GET \/,/.test(String(request)),
+      ),
+      [],
+    );
+  });
+
+  for (const target of ['/hold?too-long', '/503?pause']) {
+    await t.test(`no longer than the request may take in all: ${target}`, async () => {
+      const answered = await get(hurried!, target);
+      assert.equal(answered.status, 504);
+      await sluice.logged(
+        ({ msg, request, err }) =>
+          msg === 'request failed' &&
+          String(request).includes(target) &&
+          JSON.stringify(err).includes('upstream/request-timeout'),
+      );
+    });
+  }
+});
