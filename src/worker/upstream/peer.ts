@@ -70,6 +70,9 @@ export class HttpPeer {
     this.pipelining = options.pipelining ?? 1;
     this.bindToIpv4 = options.bindToIpv4;
     this.bindToIpv6 = options.bindToIpv6;
+    // Never in the clear what was asked to be encrypted.
+    if (options.tls === true && this.path !== undefined)
+      throw new TypeError(`peer ${address}: "tls" is for peers on TCP, not on Unix sockets`);
     this.tls = tlsFrom(host, options);
     this.poolKey = JSON.stringify([
       address,

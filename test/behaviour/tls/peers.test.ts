@@ -352,6 +352,14 @@ describe('a program with peers that speak TLS', () => {
     });
   }
 
+  test('is told that there is no TLS to a Unix socket', async () => {
+    const { HttpPeer } = await import('sluice');
+    assert.throws(() => new HttpPeer('unix:/run/x.sock', { tls: true }), {
+      name: 'TypeError',
+      message: /"tls" is for peers on TCP/,
+    });
+  });
+
   test('may send no name where it verifies none', async () => {
     const { HttpPeer } = await import('sluice');
 
