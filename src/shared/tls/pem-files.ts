@@ -172,7 +172,7 @@ function whyUnreadable(thrown: unknown): string {
     case 'ENOENT':
       return 'there is no such file';
     case 'EACCES':
-      return `permission denied (running as user ${process.getuid?.()})`;
+      return `permission denied (running as user ${process.geteuid?.()})`;
     case 'EISDIR':
       return 'it is a folder';
     default:

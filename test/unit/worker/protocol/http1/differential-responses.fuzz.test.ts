@@ -25,6 +25,10 @@ const weAreStricter: readonly OurReason[] = [
     says: /^expected no Transfer-Encoding in a (1\d\d|204)/,
     because: 'it ignores a coding for a body that cannot be (RFC 9112 §6.1)',
   },
+  {
+    says: /^expected Content-Length to be a number below 2\^53, got "\d+"/,
+    because: 'it counts up to 2^64',
+  },
   { says: /^expected a status from 100 to 599/, because: 'it takes any three digits' },
   { says: /^expected a status line .* got byte 0x3[02]/, because: 'it takes HTTP/0.9 and 2.0' },
   { says: /^expected a status line .* got byte 0x0[ad]/, because: 'it skips line ends' },
