@@ -26,7 +26,7 @@ import { NOBODY, type Transport, type TransportOwner } from './transport.ts';
 const internals = tcpInternals()!;
 
 /** More per read costs fewer system calls for large bodies; beyond this the gain is lost in the caches. */
-const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
+const READ_BUFFER = Buffer.allocUnsafeSlow(512 * 1024);
 
 /** Text beyond this does not wait: a client that sends many requests at once must not fill our memory with answers. */
 const MAX_WAITING = 64 * 1024;
