@@ -28,6 +28,13 @@ function endTurn(): void {
   // The two lists take turns, so that a listener may ask to be called once more.
   waiting = called;
   called = listeners;
-  for (const listener of listeners) listener.onEndOfTurn();
-  listeners.length = 0;
+  let next = 0;
+  try {
+    while (next < listeners.length) listeners[next++]!.onEndOfTurn();
+  } finally {
+    // Whoever throws ends the process, unless the program decides otherwise: then the others must not wait for ever.
+    const rest = next < listeners.length ? listeners.slice(next) : [];
+    listeners.length = 0;
+    for (const listener of rest) atEndOfTurn(listener);
+  }
 }
