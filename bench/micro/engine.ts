@@ -93,7 +93,6 @@ class SilentTransport implements Transport {
     this.written += latin1.length + end - from;
     return true;
   }
-  handTo(): void {}
   pause(): void {}
   resume(): void {}
   end(): void {}

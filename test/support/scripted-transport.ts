@@ -26,8 +26,6 @@ export class ScriptedTransport implements Transport {
     return this.writeText(latin1 + bytes.latin1Slice(from, end));
   }
 
-  handTo(): void {}
-
   pause(): void {
     this.isPaused = true;
   }

@@ -3,6 +3,8 @@
  * about dozens of them for every message, and nearly always has two or three:
  * with bits, the parser answers all those questions in one pass.
  */
+import { CLAIMS } from './name-set.ts';
+
 const NAMES = [
   'host',
   'date',
@@ -20,17 +22,7 @@ const NAMES = [
   'trailer',
   'http2-settings',
   'proxy',
-  'forwarded',
-  'x-forwarded-by',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-prefix',
-  'x-forwarded-proto',
-  'x-forwarded-scheme',
-  'x-forwarded-server',
-  'x-forwarded-ssl',
-  'x-real-ip',
+  ...CLAIMS,
 ] as const;
 
 export type KnownName = (typeof NAMES)[number];

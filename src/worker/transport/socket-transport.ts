@@ -80,10 +80,6 @@ export class SocketTransport implements Transport, EndOfTurnListener {
     transport.#owner = ownerOf(transport);
   }
 
-  handTo(owner: TransportOwner): void {
-    this.#owner = owner;
-  }
-
   // ── reading ───────────────────────────────────────────────────────────────
 
   /** Node may have been about to say so when `pause` was called. */

@@ -25,7 +25,10 @@ import { NOBODY, type Transport, type TransportOwner } from './transport.ts';
 /** There wherever somebody has a handle to give us. */
 const internals = tcpInternals()!;
 
-/** More per read costs fewer system calls for large bodies; beyond this the gain is lost in the caches. */
+/**
+ * Large reads spare system calls for large bodies: 64 and 128 KiB cost more, and above this
+ * there was no difference that the benchmark could tell.
+ */
 const READ_BUFFER = Buffer.allocUnsafeSlow(512 * 1024);
 
 /** Text beyond this does not wait: a client that sends many requests at once must not fill our memory with answers. */
@@ -87,10 +90,6 @@ export class TcpTransport implements Transport, HandleOwner, EndOfTurnListener {
     const transport = new TcpTransport(handle, remote);
     transport.#owner = ownerOf(transport);
     transport.resume();
-  }
-
-  handTo(owner: TransportOwner): void {
-    this.#owner = owner;
   }
 
   // ── reading ───────────────────────────────────────────────────────────────

@@ -25,8 +25,6 @@ export interface Transport {
   readonly remotePort: number;
   /** `undefined` without TLS. */
   readonly tls: TlsFacts | undefined;
-  /** From now on somebody else owns it, and hears of what happens. */
-  handTo(owner: TransportOwner): void;
   /**
    * For heads and small bodies. It leaves soon, and until then others that are
    * written join it; if the kernel then does not take it, `onBlocked` says so.

@@ -133,7 +133,6 @@ class StillTransport implements Transport {
   writeBytes(): boolean {
     return true;
   }
-  handTo(): void {}
   pause(): void {}
   resume(): void {}
   end(): void {}
