@@ -1,5 +1,6 @@
 /** The public API of Sluice, and nothing else. */
 export { Server, type ServerOptions } from './server/server.ts';
+export type { StartHook, Started } from './server/start-hooks.ts';
 export { httpProxyService, type HttpProxyService, type ServiceOptions } from './server/service.ts';
 export { ProxyError } from './shared/errors/proxy-error.ts';
 export type { ErrorCode } from './shared/errors/catalog.ts';

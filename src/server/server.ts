@@ -10,6 +10,7 @@ import { monotonicNs, type Clock } from '../shared/time/clock.ts';
 import type { PemContents } from '../shared/tls/pem-files.ts';
 import type { HttpProxyService } from './service.ts';
 import type { SupervisorSide } from './supervisor-side.ts';
+import type { StartHook } from './start-hooks.ts';
 import { loadSync } from './load-sync.ts';
 
 export interface ServerOptions {
@@ -26,6 +27,7 @@ export class Server {
   readonly configuration: Readonly<Record<string, unknown>>;
   readonly clock: Clock;
   readonly #services: HttpProxyService[] = [];
+  readonly #startHooks: StartHook[] = [];
   readonly #pem: PemContents;
   readonly #supervisorSide: SupervisorSide | undefined;
 
@@ -78,11 +80,23 @@ export class Server {
   }
 
   /**
+   * Runs once, in the supervisor, when all workers are ready: for what a program has to
+   * say or do once and not in each of its processes. Not again for a worker that
+   * replaces another. Throwing, also later, ends the start with a message and code 1.
+   */
+  onStart(hook: StartHook): this {
+    this.#startHooks.push(hook);
+    return this;
+  }
+
+  /**
    * Runs until the process is told to stop, then ends it: with 0 after an orderly
    * stop, with 1 and one message if it cannot start. Code after it does not run.
    */
   async run(): Promise<never> {
-    if (this.#supervisorSide !== undefined) return this.#supervisorSide.run(this.#services);
+    if (this.#supervisorSide !== undefined) {
+      return this.#supervisorSide.run({ services: this.#services, startHooks: this.#startHooks });
+    }
     const { runWorker } = await import('./worker-side.ts');
     return runWorker(this.#services, this.clock);
   }

@@ -14,7 +14,14 @@ import { StartupError } from '../supervisor/startup-error.ts';
 import { allBalancers } from '../worker/balance/load-balancer.ts';
 import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
 import type { HttpProxyService } from './service.ts';
+import { runStartHooks, type StartHook } from './start-hooks.ts';
 import { version } from './version.ts';
+
+/** What the program has put together by the time it runs. */
+export interface Program {
+  readonly services: readonly HttpProxyService[];
+  readonly startHooks: readonly StartHook[];
+}
 
 export class SupervisorSide {
   readonly settings: Settings;
@@ -64,13 +71,13 @@ export class SupervisorSide {
     return new SupervisorSide(loaded, options);
   }
 
-  async run(services: readonly HttpProxyService[]): Promise<never> {
+  async run(program: Program): Promise<never> {
     // Before anything else: without a listener, SIGUSR1 would open Node's debugger.
     const signals = new Signals();
     try {
-      this.#checkServices(services);
+      this.#checkServices(program.services);
       if (this.#options.test) return this.#reportTest();
-      return await this.#supervise(services, signals);
+      return await this.#supervise(program, signals);
     } catch (thrown) {
       return endWithError(thrown);
     }
@@ -109,7 +116,7 @@ export class SupervisorSide {
     return endWith(0, `${this.#options.conf ?? 'the default configuration'}: ok`);
   }
 
-  async #supervise(services: readonly HttpProxyService[], signals: Signals): Promise<never> {
+  async #supervise({ services, startHooks }: Program, signals: Signals): Promise<never> {
     const { settings } = this;
     if (settings.working_directory !== undefined) changeDirectory(settings.working_directory);
     const log = openLog(settings);
@@ -131,15 +138,19 @@ export class SupervisorSide {
       log,
       version: version(),
     });
-    log.info(
-      {
-        addresses: supervisor.addresses,
-        admin: supervisor.adminAddress,
-        threads: settings.threads,
-      },
-      'serving',
-    );
-    await untilStopped(supervisor, signals, log);
+    // Signals count from here on: a hook that takes its time must not keep the process from stopping.
+    const stopped = untilStopped(supervisor, signals, log);
+    if (await hooksRan(startHooks, supervisor, stopped, log)) {
+      log.info(
+        {
+          addresses: supervisor.addresses,
+          admin: supervisor.adminAddress,
+          threads: settings.threads,
+        },
+        'serving',
+      );
+      await stopped;
+    }
     log.info({}, 'stopped');
     log.flush();
     process.exit(0);
@@ -201,6 +212,24 @@ class Signals {
     if (wanted !== undefined) wanted(signal);
     // A bound on what waits: during a start, more of the same says nothing new.
     else if (!this.#arrived.includes(signal)) this.#arrived.push(signal);
+  }
+}
+
+/** @returns false: it was told to stop first */
+async function hooksRan(
+  hooks: readonly StartHook[],
+  supervisor: Supervisor,
+  stopped: Promise<void>,
+  log: Log,
+): Promise<boolean> {
+  const ran = runStartHooks(hooks, { addresses: supervisor.addresses });
+  try {
+    return await Promise.race([ran.then(() => true), stopped.then(() => false)]);
+  } catch (thrown) {
+    // The end tells the message alone; where it came from is for the log.
+    log.error({ err: (thrown as Error).cause ?? thrown }, 'onStart failed');
+    await supervisor.stop();
+    throw thrown;
   }
 }
 
