@@ -8,8 +8,14 @@ import { collide, showPlace } from '../shared/ipc/place.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
 import type { PemContents, PemFiles } from '../shared/tls/pem-files.ts';
 import { readArgs, type Options } from '../supervisor/cli/args.ts';
+import { Lifecycle } from '../supervisor/lifecycle.ts';
 import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
-import { startSupervisor, type Supervisor } from '../supervisor/start.ts';
+import { Signals } from '../supervisor/signals.ts';
+import {
+  startSupervisor,
+  type StartedSupervisor,
+  type SupervisorParts,
+} from '../supervisor/start.ts';
 import { StartupError } from '../supervisor/startup-error.ts';
 import { allBalancers } from '../worker/balance/load-balancer.ts';
 import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
@@ -121,8 +127,24 @@ export class SupervisorSide {
     if (settings.working_directory !== undefined) changeDirectory(settings.working_directory);
     const log = openLog(settings);
     for (const warning of this.#warnings) log.warn({ conf: this.#options.conf }, warning);
-    const supervisor = await startSupervisor({
-      settings,
+    const lifecycle = new Lifecycle(log, version());
+    signals.direct(lifecycle, log);
+    await lifecycle.run({
+      start: (abort) => this.#start(services, { log, operations: lifecycle, abort }),
+      whenUp: (supervisor) => this.#announce(startHooks, supervisor, log),
+    });
+    log.info({}, 'stopped');
+    log.flush();
+    process.exit(0);
+  }
+
+  async #start(
+    services: readonly HttpProxyService[],
+    parts: Pick<SupervisorParts, 'log' | 'operations' | 'abort'>,
+  ): Promise<StartedSupervisor> {
+    return startSupervisor({
+      ...parts,
+      settings: this.settings,
       user: this.user,
       listen: services.flatMap(({ listen }) => listen),
       services: services.map(({ name, settings: own }) => ({
@@ -135,25 +157,23 @@ export class SupervisorSide {
       })),
       limits: limiterSpecs(),
       pem: this.pem,
-      log,
       version: version(),
     });
-    // Signals count from here on: a hook that takes its time must not keep the process from stopping.
-    const stopped = untilStopped(supervisor, signals, log);
-    if (await hooksRan(startHooks, supervisor, stopped, log)) {
-      log.info(
-        {
-          addresses: supervisor.addresses,
-          admin: supervisor.adminAddress,
-          threads: settings.threads,
-        },
-        'serving',
-      );
-      await stopped;
+  }
+
+  async #announce(
+    hooks: readonly StartHook[],
+    { addresses, adminAddress: admin }: StartedSupervisor,
+    log: Log,
+  ): Promise<void> {
+    try {
+      await runStartHooks(hooks, { addresses });
+    } catch (thrown) {
+      // The end tells the message alone; where it came from is for the log.
+      log.error({ err: (thrown as Error).cause ?? thrown }, 'onStart failed');
+      throw thrown;
     }
-    log.info({}, 'stopped');
-    log.flush();
-    process.exit(0);
+    log.info({ addresses, admin, threads: this.settings.threads }, 'serving');
   }
 }
 
@@ -182,88 +202,6 @@ function changeDirectory(path: string): void {
     process.chdir(path);
   } catch (thrown) {
     throw new StartupError(`working_directory: ${(thrown as Error).message}`, { cause: thrown });
-  }
-}
-
-type Signal = 'SIGINT' | 'SIGTERM' | 'SIGQUIT' | 'SIGHUP' | 'SIGUSR1';
-
-/** Signals, kept until somebody asks for them: one that comes during the start must not be lost. */
-class Signals {
-  readonly #arrived: Signal[] = [];
-  #wanted: ((signal: Signal) => void) | undefined;
-
-  constructor() {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1'] as const) {
-      process.on(signal, () => this.#received(signal));
-    }
-  }
-
-  next(): Promise<Signal> {
-    const signal = this.#arrived.shift();
-    if (signal !== undefined) return Promise.resolve(signal);
-    return new Promise((resolve) => {
-      this.#wanted = resolve;
-    });
-  }
-
-  #received(signal: Signal): void {
-    const wanted = this.#wanted;
-    this.#wanted = undefined;
-    if (wanted !== undefined) wanted(signal);
-    // A bound on what waits: during a start, more of the same says nothing new.
-    else if (!this.#arrived.includes(signal)) this.#arrived.push(signal);
-  }
-}
-
-/** @returns false: it was told to stop first */
-async function hooksRan(
-  hooks: readonly StartHook[],
-  supervisor: Supervisor,
-  stopped: Promise<void>,
-  log: Log,
-): Promise<boolean> {
-  const ran = runStartHooks(hooks, { addresses: supervisor.addresses });
-  try {
-    return await Promise.race([ran.then(() => true), stopped.then(() => false)]);
-  } catch (thrown) {
-    // The end tells the message alone; where it came from is for the log.
-    log.error({ err: (thrown as Error).cause ?? thrown }, 'onStart failed');
-    await supervisor.stop();
-    throw thrown;
-  }
-}
-
-/** Returns when nothing runs any more. */
-async function untilStopped(supervisor: Supervisor, signals: Signals, log: Log): Promise<void> {
-  for (;;) {
-    const signal = await signals.next();
-    log.info({ signal }, 'signal received');
-    switch (signal) {
-      case 'SIGINT':
-        return supervisor.stop();
-      case 'SIGTERM':
-        return drainOrStop(supervisor, signals, log);
-      case 'SIGUSR1':
-        supervisor.reopenLogs();
-        break;
-      case 'SIGQUIT':
-      case 'SIGHUP':
-        log.warn(
-          { signal },
-          'hand-off and reload are not available in this version; nothing was done',
-        );
-    }
-  }
-}
-
-async function drainOrStop(supervisor: Supervisor, signals: Signals, log: Log): Promise<void> {
-  const drained = supervisor.drain().then(() => 'drained' as const);
-  for (;;) {
-    const event = await Promise.race([drained, signals.next()]);
-    if (event === 'drained') return;
-    if (event !== 'SIGINT' && event !== 'SIGTERM') continue;
-    log.warn({ signal: event }, 'second signal: stopping at once');
-    return supervisor.stop();
   }
 }
 

@@ -21,6 +21,7 @@ import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
 import { MetricsPage } from './admin/metrics-page.ts';
 import { ListeningSockets, type ListenAddress } from './listeners/sockets.ts';
+import { refused, type Operations, type Supervisor } from './operations.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { dropPrivileges } from './privileges.ts';
 import { StartupError } from './startup-error.ts';
@@ -38,24 +39,22 @@ export interface SupervisorParts {
   readonly pem: PemContents;
   readonly log: Log;
   readonly version: string;
+  /** For those who ask through the control socket or the admin page. */
+  readonly operations: Operations;
+  /** Gives the start up. */
+  readonly abort: AbortSignal;
 }
 
-export interface Supervisor {
+export interface StartedSupervisor extends Supervisor {
   readonly addresses: readonly BoundAddress[];
   readonly adminAddress: { readonly host: string; readonly port: number } | undefined;
-  readonly fleet: Fleet;
-  reopenLogs(): void;
-  /** Lets requests finish, then lets everything go. */
-  drain(): Promise<void>;
-  /** Ends everything now. */
-  stop(): Promise<void>;
 }
 
 /** Idle connections of a stopping server: long enough for a request that is already on its way. */
 const STOP_IDLE_MS = 500;
 
 /** @throws {StartupError} something that only the operator can change; nothing is left half started */
-export async function startSupervisor(parts: SupervisorParts): Promise<Supervisor> {
+export async function startSupervisor(parts: SupervisorParts): Promise<StartedSupervisor> {
   const { settings, log } = parts;
   const closers: (() => unknown)[] = [];
   const closeAll = async () => {
@@ -67,15 +66,16 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
   } catch (thrown) {
     await closeAll();
     log.flush();
-    if (thrown instanceof StartupError || !(thrown instanceof Error)) throw thrown;
+    if (parts.abort.aborted || thrown instanceof StartupError || !(thrown instanceof Error))
+      throw thrown;
     throw new StartupError(`cannot start: ${thrown.message}`, { cause: thrown });
   }
 
   async function build(
-    { listen, services, upstreams, limits, user, version, pem }: SupervisorParts,
+    { listen, services, upstreams, limits, user, version, pem, operations, abort }: SupervisorParts,
     closers: (() => unknown)[],
     closeAll: () => Promise<void>,
-  ): Promise<Supervisor> {
+  ): Promise<StartedSupervisor> {
     const { threads } = settings;
     const libc = libcOrWarn(log);
     if (libc === undefined) listen.forEach(refuseUnixSocket);
@@ -141,16 +141,19 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       shared: libc !== undefined,
       version,
     });
-    const admin = await openAdmin(settings, page, fleet, version);
+    const admin = await openAdmin(settings, page, fleet, operations);
     if (admin !== undefined) closers.push(() => admin.close());
     dropPrivileges(settings.user, settings.group);
     closers.push(() => fleet.kill());
-    const addresses = await fleet.start();
+    const addresses = await unlessAborted(fleet.start(), abort);
 
     return {
       addresses,
       adminAddress: admin?.address,
-      fleet,
+      status: () => ({ addresses, workers: fleet.slots, restarts: fleet.restarts }),
+      reload: () => Promise.resolve(refused('reload is not available in this version')),
+      upgrade: () => Promise.resolve(refused('upgrade is not available in this version')),
+      handOff: () => Promise.resolve(refused('hand-off is not available in this version')),
       reopenLogs() {
         log.reopen();
         fleet.reopenLogs();
@@ -168,6 +171,15 @@ export async function startSupervisor(parts: SupervisorParts): Promise<Superviso
       stop: closeAll,
     };
   }
+}
+
+function unlessAborted<T>(work: Promise<T>, abort: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = () => reject(abort.reason as Error);
+    if (abort.aborted) giveUp();
+    abort.addEventListener('abort', giveUp, { once: true });
+    work.then(resolve, reject).finally(() => abort.removeEventListener('abort', giveUp));
+  });
 }
 
 /** Where no calls of the C library can be made, nobody can make its file with the right mode. */
@@ -205,7 +217,7 @@ async function openAdmin(
   { admin }: Settings,
   page: MetricsPage,
   fleet: Fleet,
-  version: string,
+  operations: Operations,
 ): Promise<AdminServer | undefined> {
   if (admin === undefined) return undefined;
   try {
@@ -214,7 +226,7 @@ async function openAdmin(
       metrics: () => page.text(),
       readiness: () =>
         fleet.slots.some(({ state }) => state === 'ready') ? undefined : 'no worker is ready',
-      status: () => ({ version, pid: process.pid, workers: fleet.slots, restarts: fleet.restarts }),
+      status: () => operations.status(),
     });
   } catch (thrown) {
     throw new StartupError((thrown as Error).message, { cause: thrown });

@@ -95,7 +95,9 @@ test('signals of versions to come are refused in the log and change nothing', as
 
   for (const signal of ['SIGHUP', 'SIGQUIT'] as const) {
     sluice.process.kill(signal);
-    await sluice.logged(({ msg, signal: of }) => of === signal && /not available/.test(msg ?? ''));
+    await sluice.logged(
+      ({ reason, signal: of }) => of === signal && /not available/.test(String(reason)),
+    );
   }
 
   assert.equal((await sluice.get('/')).status, 200);
