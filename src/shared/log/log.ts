@@ -5,6 +5,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import boom from 'sonic-boom';
+import { errorFields } from './error-fields.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -54,6 +55,7 @@ export function createLog({ level, destination, name }: LogOptions): Log {
       base: { pid: process.pid, process: name },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: errorFields },
       redact: {
         paths: SECRETS.flatMap((key) => [`["${key}"]`, `*["${key}"]`]),
         censor: '[redacted]',

@@ -39,7 +39,7 @@ import {
 } from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
 import { mayRepeat } from './retry-policy.ts';
-import { asProxyError, type PeerConnection, type Session } from './session.ts';
+import { asProxyError, type FailedAttempt, type PeerConnection, type Session } from './session.ts';
 import { StreamedBody } from './streamed-body.ts';
 import { Transfer, type TransferOwner } from './transfer.ts';
 
@@ -346,9 +346,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     this.#phase = undefined;
     const verdict = mayRepeat(error, this.#session.isIdempotent);
     const mayBegin = outcome !== 'give-up' && this.#canRepeat();
-    if (mayBegin && verdict === 'yes') return this.#again({ err: error }, 0);
+    if (mayBegin && verdict === 'yes') return this.#again(error.code, 0);
     if (mayBegin && verdict === 'if-asked' && outcome === 'retry' && this.#takeBudget()) {
-      return this.#again({ err: error }, this.#service.retry.pauseMs(this.#session.attempts));
+      return this.#again(error.code, this.#service.retry.pauseMs(this.#session.attempts));
     }
     throw error;
   }
@@ -369,15 +369,14 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #askAgain(status: number): void {
     this.#connection?.release(this);
     this.#leaveAttempt();
-    this.#again({ status }, this.#service.retry.pauseMs(this.#session.attempts));
+    this.#again(status, this.#service.retry.pauseMs(this.#session.attempts));
   }
 
-  #again(why: Readonly<Record<string, unknown>>, pauseMs: number): void {
+  #again(why: FailedAttempt['why'], pauseMs: number): void {
     const session = this.#session;
-    const { attempts, peer } = session;
-    this.#service.recorder.upstream(peer!.upstream).retried();
-    const fields = { ...why, peer: peer!.address, attempt: attempts };
-    session.log.warn({ ...fields, request: this.#service.summaryOf(session) }, 'trying again');
+    const peer = session.peer!;
+    this.#service.recorder.upstream(peer.upstream).retried();
+    session.failedAttempts = [...(session.failedAttempts ?? []), { peer: peer.address, why }];
     if (pauseMs === 0) return this.#choosePeer();
     const wait = ++this.#wait;
     this.#pause = setTimeout(() => {

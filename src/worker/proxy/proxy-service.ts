@@ -129,6 +129,7 @@ export class ProxyService {
       ...(phase !== undefined && { phase }),
       peer: session.peer?.address,
       attempts: session.attempts,
+      ...(session.failedAttempts && { before: session.failedAttempts }),
       request: this.summaryOf(session),
     };
     if (error.code === 'internal/phase-timeout') session.log.error(fields, 'a phase did not end');
@@ -137,6 +138,13 @@ export class ProxyService {
     else if (error.facts.side === 'upstream') session.log.warn(fields, 'request failed');
     // At debug, since anyone can make as many of these as they like.
     else session.log.debug(fields, 'request failed');
+  }
+
+  /** One line for all attempts: an outage must not fill the disk. */
+  #logFailedAttempts(session: Session): void {
+    const { peer, failedAttempts: before, attempts } = session;
+    const fields = { before, peer: peer?.address, attempts, request: this.summaryOf(session) };
+    session.log.warn(fields, 'request needed more than one attempt');
   }
 
   /** What the process log calls the request. */
@@ -177,6 +185,7 @@ export class ProxyService {
     const durationMs = performance.now() - session.startedAt;
     const wasRead = session.request.method !== '';
     if (error !== undefined) this.#figures.failed(error.code);
+    else if (session.failedAttempts !== undefined) this.#logFailedAttempts(session);
     this.#figures.requestEnded(
       session.status,
       durationMs / 1000,

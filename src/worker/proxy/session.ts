@@ -1,6 +1,7 @@
 /** One request and its answer, as the phases see it. */
 import { performance } from 'node:perf_hooks';
 import type { Log } from '../../shared/log/log.ts';
+import type { ErrorCode } from '../../shared/errors/catalog.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import { clientAddress } from '../http/client-address.ts';
@@ -26,6 +27,14 @@ export interface SessionParts {
 export interface PeerConnection {
   /** It comes from the pool, so it has carried a request before. */
   readonly isReused: boolean;
+}
+
+/** An attempt after which another one was made. */
+export interface FailedAttempt {
+  /** Address of the peer. */
+  readonly peer: string;
+  /** The error, or the status that the peer has answered. */
+  readonly why: ErrorCode | number;
 }
 
 /** Waits of one request, instead of those of its service. */
@@ -57,6 +66,8 @@ export class Session<Ctx = unknown> {
   readonly startedAt: number;
   /** How many peers were asked for so far; 1 during the first `upstreamPeer`. */
   attempts = 0;
+  /** The attempts before the latest one. */
+  failedAttempts: readonly FailedAttempt[] | undefined;
   /** The peer of the latest attempt. */
   peer: HttpPeer | undefined;
   /** The connection of the latest attempt, once there is one. */

@@ -22,9 +22,10 @@ test('a request is sent again', async (t) => {
     else response.writeHead(Number(wish)).end(`attempt ${attempt + 1}: ${body.toString()}`);
   };
   const peer = await startPeer(t, answer);
-  const yaml = `peer: '${peer.address}'\nclosed: '127.0.0.1:${await closedPort()}'`;
+  const closed = `127.0.0.1:${await closedPort()}`;
+  const yaml = `peer: '${peer.address}'\nclosed: '${closed}'`;
   const sluice = await startSluice(t, yaml, { program });
-  const [asking, thrifty, givingUp, hurried] = sluice.addresses.map(({ port }) => port);
+  const [asking, thrifty, givingUp, hurried, dead] = sluice.addresses.map(({ port }) => port);
   const attempts = (target: string) => seen.get(target) ?? 0;
   const again = { headers: { 'x-again': '1' } };
 
@@ -105,13 +106,46 @@ test('a request is sent again', async (t) => {
   });
 
   await t.test('not when a phase gives up', async () => {
-    assert.equal((await get(givingUp!, '/')).status, 502);
+    assert.equal((await get(givingUp!, '/given-up')).status, 502);
+    const line = await sluice.logged(({ request }) => /GET \/given-up/.test(String(request)));
+    assert.deepEqual([line['attempts'], line['before']], [1, undefined]);
+  });
+
+  const linesAbout = (target: string) =>
+    sluice.logs.filter(({ request }) => String(request).startsWith(`GET ${target},`));
+
+  await t.test('and the log has one line about it, with what was tried', async () => {
+    await get(asking!, '/503,200?logged');
+    await sluice.logged(({ request }) => String(request).includes('?logged'));
+    const [line, ...more] = linesAbout('/503,200?logged');
+    assert.deepEqual(more, []);
     assert.deepEqual(
-      sluice.logs.filter(
-        ({ msg, request }) => msg === 'trying again' && /GET \/,/.test(String(request)),
-      ),
-      [],
+      [line!['level'], line!.msg, line!['attempts'], line!['peer'], line!['before']],
+      [
+        'warn',
+        'request needed more than one attempt',
+        2,
+        peer.address,
+        [{ peer: peer.address, why: 503 }],
+      ],
     );
+  });
+
+  await t.test('in vain, and the log has one line about it, which says it once', async () => {
+    assert.equal((await get(dead!, '/dead')).status, 502);
+    await sluice.logged(({ request }) => String(request).includes('/dead'));
+    const [line, ...more] = linesAbout('/dead');
+    assert.deepEqual(more, []);
+    const attempt = { peer: closed, why: 'upstream/connect-refused' };
+    assert.deepEqual(
+      [line!['level'], line!.msg, line!['attempts'], line!['before']],
+      ['warn', 'request failed', 3, [attempt, attempt]],
+    );
+    assert.deepEqual(line!['err'], {
+      type: 'ProxyError',
+      message: `upstream/connect-refused: ${closed}: connect ECONNREFUSED`,
+      code: 'upstream/connect-refused',
+    });
   });
 
   for (const target of ['/hold?too-long', '/503?pause']) {

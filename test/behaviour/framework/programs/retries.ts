@@ -39,4 +39,7 @@ server.addService(
     },
   ).addTcp('127.0.0.1:0'),
 );
+server.addService(
+  httpProxyService({ upstreamPeer: () => bad }, { name: 'dead' }).addTcp('127.0.0.1:0'),
+);
 await server.run();

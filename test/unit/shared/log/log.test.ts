@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { ProxyError } from '../../../../src/shared/errors/proxy-error.ts';
 import { createLog, type Level } from '../../../../src/shared/log/log.ts';
 import { temporaryFile } from '../../../support/index.ts';
 
@@ -63,6 +64,40 @@ describe('the process log', () => {
     const err = linesOf(path)[0]!['err'] as Line;
     assert.deepEqual([err['message'], err['code']], ['refused', 'upstream/closed']);
     assert.match(String(err['stack']), /log\.test\.ts/);
+  });
+
+  test('says what causes add to an error, and says it once', (t) => {
+    const path = temporaryFile(t, 'error.log', '');
+    const log = createLog({ level: 'info', destination: path, name: 'worker' });
+    const system = new Error('connect ECONNREFUSED');
+    const err = new Error('10.0.0.1:80: connect ECONNREFUSED', { cause: system });
+    log.error({ err: new Error('no connection', { cause: err }) }, 'failed');
+    const circle = new Error('round and round');
+    circle.cause = circle;
+    log.error({ err: circle }, 'failed');
+
+    const [first, second] = linesOf(path).map((line) => line['err'] as Line);
+    assert.equal(first!['message'], 'no connection: 10.0.0.1:80: connect ECONNREFUSED');
+    assert.match(
+      String(first!['stack']),
+      /\ncaused by: Error: 10\.0\.0\.1[^]*\ncaused by: Error: co/,
+    );
+    assert.equal(second!['message'], 'round and round');
+  });
+
+  test('shows no stack of what others did wrong', (t) => {
+    const path = temporaryFile(t, 'error.log', '');
+    const log = createLog({ level: 'info', destination: path, name: 'worker' });
+    log.warn({ err: new ProxyError('upstream/closed', '10.0.0.1:80 closed') }, 'failed');
+    log.error({ err: new ProxyError('internal/filter-threw', 'mine') }, 'failed');
+
+    const [theirs, ours] = linesOf(path).map((line) => line['err'] as Line);
+    assert.deepEqual(theirs, {
+      type: 'ProxyError',
+      message: 'upstream/closed: 10.0.0.1:80 closed',
+      code: 'upstream/closed',
+    });
+    assert.match(String(ours!['stack']), /log\.test\.ts/);
   });
 
   const secrets = [
