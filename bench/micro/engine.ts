@@ -17,6 +17,7 @@ import { createLog } from '../../src/shared/log/log.ts';
 import { MetricsLayout } from '../../src/shared/metrics/layout.ts';
 import { Recorder } from '../../src/shared/metrics/recorder.ts';
 import { Deadlines } from '../../src/shared/time/deadlines.ts';
+import { machineTime } from '../../src/shared/time/time.ts';
 import { Admission, ConnectionBudget } from '../../src/worker/downstream/admission.ts';
 import { Http1Connection } from '../../src/worker/downstream/http1-connection.ts';
 import { balancersFrom, gateway } from '../../src/worker/filters/gateway.ts';
@@ -110,7 +111,6 @@ function gatewayOf(folder: string): ProxyHttp<unknown> {
   return gateway(
     service!,
     balancersFrom(settings, () => ''),
-    undefined,
   );
 }
 
@@ -154,6 +154,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
     proxy,
     connector,
     deadlines,
+    time: machineTime,
     recorder,
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
     log: createLog({ level: 'error', destination: 'stderr' } as never),

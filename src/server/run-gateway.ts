@@ -18,7 +18,7 @@ export function runGateway(options: ServerOptions = {}): Promise<never> {
   for (const settings of server.settings.services) {
     const service = new HttpProxyService(
       settings.name,
-      gateway(settings, balancers, server.clock),
+      gateway(settings, balancers),
       // What one route allows must get as far as the routes; the others refuse it there.
       { ...settings, paths: [...new Set([settings, ...settings.routes].flatMap(pathsOf))] },
     );

@@ -6,6 +6,7 @@ import { createLog, type Log } from '../shared/log/log.ts';
 import { openLibc } from '../shared/memory/libc.ts';
 import { createSegment, mapSegment, type Segment } from '../shared/memory/segment.ts';
 import type { Clock } from '../shared/time/clock.ts';
+import { machineTime } from '../shared/time/time.ts';
 import { startWorker, type Worker, type WorkerService } from '../worker/start.ts';
 import type { HttpProxyService } from './service.ts';
 
@@ -48,7 +49,7 @@ async function startOrSay(
       segments: mapSegments(boot),
       listeners,
       metricsRow,
-      clock,
+      time: { ...machineTime, clock },
       log: log.child({ slot }),
     });
   } catch (thrown) {

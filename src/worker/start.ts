@@ -9,10 +9,10 @@ import { METRICS_SEGMENT, metricsRows, PEERS_SEGMENT } from '../shared/memory/se
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { Recorder } from '../shared/metrics/recorder.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
-import type { Clock } from '../shared/time/clock.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
+import type { Time } from '../shared/time/time.ts';
 import { allBalancers } from './balance/load-balancer.ts';
-import type { ListenTarget } from './downstream/accept.ts';
+import type { Accept, ListenTarget } from './downstream/accept.ts';
 import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
 import { Listener } from './downstream/listener.ts';
@@ -21,7 +21,7 @@ import { startProber } from './health/prober.ts';
 import { pathAllowances } from './http/path.ts';
 import { trustFrom } from './http/trust.ts';
 import { bindLimiters } from './limits/rate-limiter.ts';
-import { openAccessLog } from './observe/access-log.ts';
+import { openAccessLog, type AccessLog } from './observe/access-log.ts';
 import { recordProcessFigures } from './observe/process-figures.ts';
 import { RequestHeadParser } from './protocol/http1/request-head.ts';
 import { handleRequest } from './proxy/handle-request.ts';
@@ -30,6 +30,7 @@ import { ProxyService } from './proxy/proxy-service.ts';
 import type { RetryOptions } from './proxy/retry-policy.ts';
 import { TlsServer, type Identity } from './tls/server.ts';
 import { Connector } from './upstream/connector.ts';
+import { dial, type Dial } from './upstream/dial.ts';
 
 /** A service as its program built it: the phases, and the settings of its connections. */
 export interface WorkerService {
@@ -56,8 +57,18 @@ export interface WorkerParts {
   readonly segments: ReadonlyMap<string, Segment>;
   readonly listeners: readonly ListenerGrant[];
   readonly metricsRow: number;
-  readonly clock: Clock;
+  readonly time: Time;
   readonly log: Log;
+  /** Instead of the one that the settings name. */
+  readonly accessLog?: AccessLog;
+  /** Instead of the network. */
+  readonly network?: Network;
+}
+
+/** How connections come and go: where there is a test at both ends, in memory. */
+export interface Network {
+  readonly accept: Accept;
+  readonly dial: Dial;
 }
 
 export interface Worker {
@@ -69,25 +80,28 @@ export interface Worker {
 }
 
 export async function startWorker(parts: WorkerParts): Promise<Worker> {
-  const { boot, segments, clock, log } = parts;
-  const deadlines = new Deadlines();
+  const { boot, segments, time, log, network } = parts;
+  const deadlines = new Deadlines(time);
   const recorder = openRecorder(parts);
   const stopFigures = recordProcessFigures(recorder);
   const peers = new PeerTable(need(segments, PEERS_SEGMENT));
   for (const balancer of allBalancers()) balancer.useTable(peers);
-  bindLimiters((name) => segments.get(name));
-  const accessLog = openAccessLog(boot.settings.access_log, {
-    onReopenFailed: (error) => log.error({ err: error }, 'access log not reopened'),
-    onDropped: (lines) =>
-      log.warn({ lines }, 'access log lines dropped: the destination takes none'),
-  });
+  bindLimiters((name) => segments.get(name), time.clock);
+  const accessLog =
+    parts.accessLog ??
+    openAccessLog(boot.settings.access_log, {
+      onReopenFailed: (error) => log.error({ err: error }, 'access log not reopened'),
+      onDropped: (lines) =>
+        log.warn({ lines }, 'access log lines dropped: the destination takes none'),
+    });
   const connector = new Connector({
     deadlines,
     recorder,
     poolSize: boot.settings.upstream_keepalive_pool_size,
+    dial: network?.dial,
   });
   const maxAttempts = boot.settings.max_retries;
-  const shared = { connector, deadlines, recorder, accessLog, log, maxAttempts };
+  const shared = { connector, deadlines, time, recorder, accessLog, log, maxAttempts };
   const listeners = await openListeners(parts, deadlines, recorder, (service) => {
     const { trusted_proxies, forwarded, via, paths, retry, timeouts } = service.settings;
     const { phaseTimeoutMs, requestTimeoutMs } = service.own;
@@ -121,7 +135,13 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     take(duty) {
       switch (duty) {
         case 'health-probes':
-          stopProber ??= startProber({ balancers: allBalancers(), table: peers, clock, log });
+          stopProber ??= startProber({
+            balancers: allBalancers(),
+            table: peers,
+            time,
+            dial: network?.dial ?? dial,
+            log,
+          });
       }
     },
 
@@ -181,7 +201,7 @@ interface OpenListener {
 }
 
 async function openListeners(
-  { boot, services, listeners, log }: WorkerParts,
+  { boot, services, listeners, log, network }: WorkerParts,
   deadlines: Deadlines,
   recorder: Recorder,
   open: (service: WorkerService) => ProxyService,
@@ -199,6 +219,7 @@ async function openListeners(
         options,
         figures: recorder.service(name),
         onError: (error) => log.error({ err: error, service: name }, 'cannot accept'),
+        accept: network?.accept,
       });
       opened.push({ grant, listener });
     }

@@ -36,17 +36,19 @@ interface ServerHandle {
 /** Connections that wait in the kernel to be accepted; it lowers this to net.core.somaxconn. */
 export const BACKLOG = 65_535;
 
-export async function accept(
+export type Accept = (
   target: ListenTarget,
   ownerOf: (transport: Transport) => TransportOwner,
   onError: (error: Error) => void,
-): Promise<Acceptor> {
+) => Promise<Acceptor>;
+
+export const accept: Accept = async (target, ownerOf, onError) => {
   const server = await listen(target, (socket) => SocketTransport.over(socket, ownerOf), onError);
   const acceptor = acceptorOf(server);
   // The handles of a Unix socket's connections are of another kind, and have no address.
   if (acceptor.address !== undefined) takeHandles(server, ownerOf, onError);
   return acceptor;
-}
+};
 
 /** As `accept`, for who needs sockets of Node's: TLS. */
 export async function acceptSockets(

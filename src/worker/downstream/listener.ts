@@ -5,7 +5,7 @@ import type { SocketAddress } from '../http/exchange.ts';
 import type { TlsServer } from '../tls/server.ts';
 import type { Connected } from '../transport/connect.ts';
 import { NOBODY, type Transport, type TransportOwner } from '../transport/transport.ts';
-import { accept, acceptSockets, type Acceptor, type ListenTarget } from './accept.ts';
+import { accept, acceptSockets, type Accept, type Acceptor, type ListenTarget } from './accept.ts';
 import { Handshake, type HandshakeOwner, type HandshakeParts } from './handshake.ts';
 import { Http1Connection } from './http1-connection.ts';
 import type { ConnectionOptions, DownstreamOptions } from './settings.ts';
@@ -20,6 +20,8 @@ export interface ListenerParts {
   readonly options: DownstreamOptions;
   readonly figures: ServiceRecorder;
   readonly onError: (error: Error) => void;
+  /** Default: over the network. */
+  readonly accept?: Accept | undefined;
 }
 
 export class Listener implements HandshakeOwner {
@@ -39,11 +41,11 @@ export class Listener implements HandshakeOwner {
 
   /** @throws {Error} the address cannot be listened on */
   static async open(parts: ListenerParts): Promise<Listener> {
-    const { target, tls, onError } = parts;
+    const { target, tls, onError, accept: how = accept } = parts;
     const listener = new Listener(parts);
     listener.#acceptor =
       tls === undefined
-        ? await accept(target, (transport) => listener.#admit(transport), onError)
+        ? await how(target, (transport) => listener.#admit(transport), onError)
         : await acceptSockets(target, listener.#toTls(parts, tls), onError);
     const { address } = listener.#acceptor;
     const server = address === undefined ? UNIX : { address: address.host, port: address.port };

@@ -4,7 +4,6 @@
  */
 import type { RouteSettings, ServiceSettings, Settings } from '../../shared/config/settings.ts';
 import type { UpstreamSettings } from '../../shared/config/settings.ts';
-import type { Clock } from '../../shared/time/clock.ts';
 import { TcpHealthCheck } from '../balance/health-check.ts';
 import { LoadBalancer } from '../balance/load-balancer.ts';
 import { random, roundRobin } from '../balance/selection.ts';
@@ -99,15 +98,11 @@ function tlsOptions(
 }
 
 /** The proxy for one service of the file. */
-export function gateway(
-  service: ServiceSettings,
-  balancers: Balancers,
-  clock: Clock | undefined,
-): ProxyHttp<GatewayContext> {
+export function gateway(service: ServiceSettings, balancers: Balancers): ProxyHttp<GatewayContext> {
   const router = new Router(
     service.routes.map((settings, index) => ({
       match: settings.match,
-      route: routeFrom(service, settings, `${service.name}/${index}`, balancers, clock),
+      route: routeFrom(service, settings, `${service.name}/${index}`, balancers),
     })),
   );
 
@@ -158,13 +153,12 @@ function routeFrom(
   settings: RouteSettings,
   name: string,
   balancers: Balancers,
-  clock: Clock | undefined,
 ): Route {
   const filters: Filter[] = [];
   const { auth, rate_limit: limit, request_headers: up, response_headers: down } = settings;
   if (limit !== undefined) {
     const { rate, burst, max_keys: maxKeys } = limit;
-    const limiter = new RateLimiter({ name, rate, burst, maxKeys, ...(clock && { clock }) });
+    const limiter = new RateLimiter({ name, rate, burst, maxKeys });
     filters.push(rateLimit({ limiter, keyOf: (session) => session.clientIp }));
   }
   if (auth?.api_key !== undefined) filters.push(apiKey(auth.api_key));

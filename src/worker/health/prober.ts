@@ -5,18 +5,19 @@
  */
 import type { Log } from '../../shared/log/log.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
-import type { Clock } from '../../shared/time/clock.ts';
+import type { Time } from '../../shared/time/time.ts';
 import { judge, type Standing, type TcpHealthCheck } from '../balance/health-check.ts';
 import type { BalancedPeer, LoadBalancer } from '../balance/load-balancer.ts';
 import type { ConnectListener } from '../transport/connect.ts';
 import { NOBODY } from '../transport/transport.ts';
-import { dial } from '../upstream/dial.ts';
+import type { Dial } from '../upstream/dial.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 
 export interface ProberOptions {
   readonly balancers: readonly LoadBalancer[];
   readonly table: PeerTable;
-  readonly clock: Clock;
+  readonly time: Time;
+  readonly dial: Dial;
   readonly log: Log;
 }
 
@@ -37,24 +38,25 @@ async function probeForEver(
   balancer: LoadBalancer,
   balanced: BalancedPeer,
   check: TcpHealthCheck,
-  { table, clock, log }: ProberOptions,
+  options: ProberOptions,
   stopping: AbortSignal,
 ): Promise<void> {
+  const { table, time, log } = options;
   const { peer, row } = balanced;
   // Verdicts outlive the worker that gave them: a new prober goes on from there.
   let standing: Standing = { verdict: table.verdict(row), contrary: 0 };
   while (!stopping.aborted) {
-    const result = await probe(peer, check.timeoutMs, stopping);
+    const result = await probe(peer, check.timeoutMs, options, stopping);
     if (stopping.aborted) return;
     const after = judge(standing, result === 'ok', check);
-    if (after.verdict !== 'unknown') table.setVerdict(row, after.verdict, clock());
+    if (after.verdict !== 'unknown') table.setVerdict(row, after.verdict, time.clock());
     if (after.verdict !== standing.verdict) {
       const fields = { upstream: balancer.name, peer: peer.address, verdict: after.verdict };
       if (after.verdict === 'ill') log.warn({ ...fields, reason: result }, 'peer became ill');
       else log.info(fields, 'peer became healthy');
     }
     standing = after;
-    await pause(jittered(balancer.healthCheckFrequencyMs), stopping);
+    await pause(jittered(balancer.healthCheckFrequencyMs), time, stopping);
   }
 }
 
@@ -68,16 +70,21 @@ function jittered(intervalMs: number): number {
  *
  * @returns `ok`, or why not
  */
-function probe(peer: HttpPeer, timeoutMs: number, stopping: AbortSignal): Promise<string> {
+function probe(
+  peer: HttpPeer,
+  timeoutMs: number,
+  { dial, time }: ProberOptions,
+  stopping: AbortSignal,
+): Promise<string> {
   return new Promise((resolve) => {
     const end = (result: string) => {
-      clearTimeout(timer);
+      cancel();
       stopping.removeEventListener('abort', stop);
       giveUp();
       resolve(result);
     };
     const stop = () => end('stopped');
-    const timer = setTimeout(() => end(`no connection within ${timeoutMs} ms`), timeoutMs);
+    const cancel = time.after(timeoutMs, () => end(`no connection within ${timeoutMs} ms`));
     stopping.addEventListener('abort', stop, { once: true });
     const listener: ConnectListener = {
       onConnected(connected) {
@@ -93,14 +100,14 @@ function probe(peer: HttpPeer, timeoutMs: number, stopping: AbortSignal): Promis
   });
 }
 
-function pause(ms: number, stopping: AbortSignal): Promise<void> {
+function pause(ms: number, time: Time, stopping: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
-      clearTimeout(timer);
+      cancel();
       stopping.removeEventListener('abort', end);
       resolve();
     };
-    const timer = setTimeout(end, ms);
+    const cancel = time.after(ms, end);
     stopping.addEventListener('abort', end, { once: true });
   });
 }

@@ -20,8 +20,6 @@ export interface RateLimiterOptions {
   readonly burst: number;
   /** Keys that can be told apart at a time; the memory is fixed by it. Default 65,536. */
   readonly maxKeys?: number;
-  /** Default: CLOCK_MONOTONIC, in nanoseconds. */
-  readonly clock?: Clock;
 }
 
 export interface Decision {
@@ -44,39 +42,40 @@ export function limiterSpecs(): SegmentSpec[] {
 }
 
 /** @throws {Error} a limiter's segment is missing */
-export function bindLimiters(find: (name: string) => Segment | undefined): void {
+export function bindLimiters(find: (name: string) => Segment | undefined, clock: Clock): void {
   for (const limiter of limiters.values()) {
     const segment = find(limiter.spec.name);
     if (segment === undefined)
       throw new Error(
         `the supervisor has no limiter "${limiter.spec.name}": build limiters in every process`,
       );
-    limiter.bind(segment);
+    limiter.bind(segment, clock);
   }
 }
 
 export class RateLimiter {
   readonly spec: SegmentSpec;
   readonly #policy: LimitPolicy;
-  readonly #clock: Clock;
   #table: LimitTable | undefined;
+  #clock: Clock = monotonicNs;
 
   /**
    * @throws {TypeError} the rate is none, or the burst not between 1 and 1,000,000
    * @throws {Error} another limiter has that name
    */
-  constructor({ name, rate, burst, maxKeys = 65_536, clock = monotonicNs }: RateLimiterOptions) {
+  constructor({ name, rate, burst, maxKeys = 65_536 }: RateLimiterOptions) {
     if (limiters.has(name))
       throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
     if (!Number.isInteger(burst) || burst < 1 || burst > MAX_BURST)
       throw new TypeError(`burst: expected a whole number from 1 to ${MAX_BURST}, got ${burst}`);
     this.#policy = { ...(typeof rate === 'string' ? parseRate(rate) : checkedRate(rate)), burst };
-    this.#clock = clock;
     this.spec = { name: `limit:${name}`, layout: 1, size: limitTableSize(maxKeys) };
     limiters.set(name, this);
   }
 
-  bind(segment: Segment): void {
+  /** @param clock the same for all that share the segment */
+  bind(segment: Segment, clock: Clock): void {
+    this.#clock = clock;
     this.#table = new LimitTable(segment, this.#policy);
   }
 

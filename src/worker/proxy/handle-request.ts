@@ -73,7 +73,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   /** The body of an answer of the program's own. */
   #streamed: StreamedBody | undefined;
   #patience: Patience | undefined;
-  #pause: NodeJS.Timeout | undefined;
+  #stopPause: (() => void) | undefined;
   #holdsBudget = false;
   /** Changes with each thing that is waited for: what comes later than it should finds another number. */
   #wait = 0;
@@ -379,9 +379,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     session.failedAttempts = [...(session.failedAttempts ?? []), { peer: peer.address, why }];
     if (pauseMs === 0) return this.#choosePeer();
     const wait = ++this.#wait;
-    this.#pause = setTimeout(() => {
+    this.#stopPause = this.#service.time.after(pauseMs, () => {
       if (!this.#isLate(wait)) this.#guarded(() => this.#choosePeer());
-    }, pauseMs);
+    });
   }
 
   #takeBudget(): boolean {
@@ -601,7 +601,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     this.#filteredDownload?.detach();
     this.#streamed?.discard();
     this.#patience?.end();
-    clearTimeout(this.#pause);
+    this.#stopPause?.();
     this.#giveBudget();
     this.#service.closeSession(this.#session, error);
   }

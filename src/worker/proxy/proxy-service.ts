@@ -1,9 +1,9 @@
 /** A `ProxyHttp` in a worker, with everything a request of it needs. */
-import { performance } from 'node:perf_hooks';
 import type { Log } from '../../shared/log/log.ts';
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder, ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import type { Deadlines } from '../../shared/time/deadlines.ts';
+import type { Time } from '../../shared/time/time.ts';
 import type { Exchange, SocketAddress } from '../http/exchange.ts';
 import type { ForwardedOptions } from '../http/forwarded.ts';
 import type { PathAllowances } from '../http/path.ts';
@@ -18,6 +18,7 @@ export interface ProxyServiceParts {
   readonly proxy: ProxyHttp<unknown>;
   readonly connector: Connector;
   readonly deadlines: Deadlines;
+  readonly time: Time;
   readonly recorder: Recorder;
   readonly accessLog: AccessLog;
   readonly log: Log;
@@ -38,6 +39,7 @@ export class ProxyService {
   readonly phases: Phases<unknown>;
   readonly connector: Connector;
   readonly deadlines: Deadlines;
+  readonly time: Time;
   readonly recorder: Recorder;
   readonly maxAttempts: number;
   readonly retry: RetryPolicy;
@@ -61,6 +63,7 @@ export class ProxyService {
     this.phases = parts.proxy;
     this.connector = parts.connector;
     this.deadlines = parts.deadlines;
+    this.time = parts.time;
     this.recorder = parts.recorder;
     this.maxAttempts = parts.maxAttempts;
     this.retry = new RetryPolicy(parts.retry);
@@ -88,6 +91,7 @@ export class ProxyService {
       service: this.name,
       figures: this.#figures,
       log: this.#log,
+      time: this.time,
       trusts: this.forwarding.trusts,
     });
   }
@@ -182,7 +186,7 @@ export class ProxyService {
   /** The last thing that happens to a request: the program's `logging`, figures, one access-log line. */
   closeSession(session: Session, error: ProxyError | undefined): void {
     if (this.phases.logging !== undefined) this.#runLogging(session, error);
-    const durationMs = performance.now() - session.startedAt;
+    const durationMs = session.elapsedMs;
     const wasRead = session.request.method !== '';
     if (error !== undefined) this.#figures.failed(error.code);
     else if (session.failedAttempts !== undefined) this.#logFailedAttempts(session);

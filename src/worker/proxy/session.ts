@@ -1,9 +1,9 @@
 /** One request and its answer, as the phases see it. */
-import { performance } from 'node:perf_hooks';
 import type { Log } from '../../shared/log/log.ts';
 import type { ErrorCode } from '../../shared/errors/catalog.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
+import type { Time } from '../../shared/time/time.ts';
 import { clientAddress } from '../http/client-address.ts';
 import type { IncomingBody } from '../http/body.ts';
 import type { Exchange, ExchangeTimeouts, SocketAddress, TlsFacts } from '../http/exchange.ts';
@@ -20,6 +20,7 @@ export interface SessionParts {
   readonly service: string;
   readonly figures: ServiceRecorder;
   readonly log: Log;
+  readonly time: Time;
   readonly trusts: Trust | undefined;
 }
 
@@ -62,7 +63,7 @@ export class Session<Ctx = unknown> {
   readonly originalTarget: string;
   /** The service that accepted it. */
   readonly service: string;
-  /** Milliseconds, on the scale of `performance.now()`. */
+  /** Milliseconds; `elapsedMs` counts from here. */
   readonly startedAt: number;
   /** How many peers were asked for so far; 1 during the first `upstreamPeer`. */
   attempts = 0;
@@ -86,18 +87,20 @@ export class Session<Ctx = unknown> {
   readonly figures: ServiceRecorder;
   readonly #exchange: Exchange;
   readonly #log: Log;
+  readonly #time: Time;
   readonly #trusts: Trust | undefined;
   #clientIp: string | undefined;
   #childLog: Log | undefined;
   #requestId: string | undefined;
 
-  constructor(exchange: Exchange, { service, figures, log, trusts }: SessionParts) {
+  constructor(exchange: Exchange, { service, figures, log, time, trusts }: SessionParts) {
     this.#exchange = exchange;
     this.service = service;
     this.figures = figures;
     this.#log = log;
+    this.#time = time;
     this.#trusts = trusts;
-    this.startedAt = performance.now();
+    this.startedAt = time.now();
     this.request = exchange.request;
     this.originalTarget = exchange.request.target;
     this.body = exchange.requestBody;
@@ -145,6 +148,11 @@ export class Session<Ctx = unknown> {
   get log(): Log {
     this.#childLog ??= this.#log.child({ requestId: this.requestId });
     return this.#childLog;
+  }
+
+  /** Milliseconds since the head of the request was here. */
+  get elapsedMs(): number {
+    return this.#time.now() - this.startedAt;
   }
 
   /** Body bytes read from the client. */

@@ -5,7 +5,7 @@ import type { Recorder } from '../../shared/metrics/recorder.ts';
 import type { Deadlines, Expiring } from '../../shared/time/deadlines.ts';
 import { CertificateRefused, HandshakeFailed } from '../tls/client.ts';
 import type { Connected, ConnectListener } from '../transport/connect.ts';
-import { dial } from './dial.ts';
+import { dial, type Dial } from './dial.ts';
 import { UpstreamConnection, type ConnectionEvents } from './http1-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Pool } from './pool.ts';
@@ -15,6 +15,8 @@ export interface ConnectorOptions {
   readonly recorder: Recorder;
   /** Idle connections kept in all. */
   readonly poolSize: number;
+  /** Default: over the network. */
+  readonly dial?: Dial | undefined;
 }
 
 export class Connector {
@@ -22,12 +24,14 @@ export class Connector {
   readonly #deadlines: Deadlines;
   readonly #recorder: Recorder;
   readonly #events: ConnectionEvents;
+  readonly #dial: Dial;
   #closed = false;
 
-  constructor({ deadlines, recorder, poolSize }: ConnectorOptions) {
+  constructor({ deadlines, recorder, poolSize, dial: how = dial }: ConnectorOptions) {
     this.#pool = new Pool(poolSize);
     this.#deadlines = deadlines;
     this.#recorder = recorder;
+    this.#dial = how;
     this.#events = {
       onReusable: (connection) => (this.#closed ? connection.close() : this.#pool.put(connection)),
       onGone: (connection) => this.#pool.remove(connection),
@@ -64,7 +68,7 @@ export class Connector {
           return connection;
         });
       };
-      new Attempt(peer, this.#deadlines, succeed, reject).start();
+      new Attempt(peer, this.#deadlines, succeed, reject).start(this.#dial);
     });
   }
 
@@ -109,8 +113,8 @@ class Attempt implements ConnectListener, Expiring {
     this.deadlineAt = deadlines.now + peer.connectTimeoutMs;
   }
 
-  start(): void {
-    this.#stop = dial(this.#peer, this);
+  start(dialPeer: Dial): void {
+    this.#stop = dialPeer(this.#peer, this);
   }
 
   onConnected(connected: Connected): void {

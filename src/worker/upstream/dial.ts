@@ -5,7 +5,9 @@ import type { HttpPeer } from './peer.ts';
 import { connectUnix } from './unix.ts';
 
 /** @returns stops it, if it has not ended yet */
-export function dial(peer: HttpPeer, listener: ConnectListener): () => void {
+export type Dial = (peer: HttpPeer, listener: ConnectListener) => () => void;
+
+export const dial: Dial = (peer, listener) => {
   if (peer.path !== undefined) return connectUnix(peer.path, listener);
   return peer.tls === undefined ? connect(peer, listener) : connectTls(peer, peer.tls, listener);
-}
+};

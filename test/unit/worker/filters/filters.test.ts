@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
+import { machineTime } from '../../../../src/shared/time/time.ts';
 import { apiKey } from '../../../../src/worker/filters/api-key.ts';
 import { filterOrder, inOrder, type Filter } from '../../../../src/worker/filters/filter.ts';
 import { requestHeaders, responseHeaders } from '../../../../src/worker/filters/header-edits.ts';
@@ -33,14 +34,8 @@ describe('the rate limit', () => {
   }
 
   function limitFilter(rate: string) {
-    const limiter = new RateLimiter({
-      name: rate,
-      rate,
-      burst: 1,
-      maxKeys: 1_024,
-      clock: () => 1e12,
-    });
-    limiter.bind(createSegment(limiter.spec, undefined));
+    const limiter = new RateLimiter({ name: rate, rate, burst: 1, maxKeys: 1_024 });
+    limiter.bind(createSegment(limiter.spec, undefined), () => 1e12);
     counted.length = 0;
     return { filter: rateLimit({ limiter, keyOf: ({ client }) => client.address }), counted };
   }
@@ -193,6 +188,7 @@ function newSession(headers: Readonly<Record<string, string>> = {}): Session {
     service: 'edge',
     figures: figures as never,
     log: {} as never,
+    time: machineTime,
     trusts: undefined,
   });
 }

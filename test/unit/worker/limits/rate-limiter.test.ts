@@ -11,6 +11,9 @@ import {
 /** Names are unique in a process, and tests share one. */
 let named = 0;
 
+/** A clock that stands still. */
+const held = () => 1e12;
+
 function newLimiter(options: Partial<RateLimiterOptions> = {}): RateLimiter {
   const defaults = { name: `limit-${named++}`, rate: '10/s', burst: 2, maxKeys: 1_024 };
   return new RateLimiter({ ...defaults, ...options });
@@ -19,8 +22,8 @@ function newLimiter(options: Partial<RateLimiterOptions> = {}): RateLimiter {
 describe('a rate limiter', () => {
   test('admits its burst, and then what its rate earns', () => {
     let now = 1e12;
-    const limiter = newLimiter({ clock: () => now });
-    limiter.bind(createSegment(limiter.spec, undefined));
+    const limiter = newLimiter();
+    limiter.bind(createSegment(limiter.spec, undefined), () => now);
 
     assert.deepEqual(limiter.check('k'), { allowed: true, remaining: 1, retryAfterMs: 0 });
     assert.deepEqual(limiter.check('k'), { allowed: true, remaining: 0, retryAfterMs: 0 });
@@ -34,8 +37,8 @@ describe('a rate limiter', () => {
   });
 
   test('charges what a check costs', () => {
-    const limiter = newLimiter({ burst: 10, clock: () => 1e12 });
-    limiter.bind(createSegment(limiter.spec, undefined));
+    const limiter = newLimiter({ burst: 10 });
+    limiter.bind(createSegment(limiter.spec, undefined), held);
 
     assert.equal(limiter.check('k', 8).remaining, 2);
     assert.equal(limiter.check('k', 3).allowed, false);
@@ -43,11 +46,11 @@ describe('a rate limiter', () => {
   });
 
   test('shares its allowance with every process that binds the same segment', () => {
-    const one = newLimiter({ clock: () => 1e12 });
-    const other = newLimiter({ clock: () => 1e12 });
+    const one = newLimiter();
+    const other = newLimiter();
     const segment = createSegment(one.spec, undefined);
-    one.bind(segment);
-    other.bind(segment);
+    one.bind(segment, held);
+    other.bind(segment, held);
 
     assert.equal(one.check('k').allowed, true);
     assert.equal(other.check('k').allowed, true);
@@ -62,10 +65,13 @@ describe('a rate limiter', () => {
     const segments = new Map(
       limiterSpecs().map((spec) => [spec.name, createSegment(spec, undefined)]),
     );
-    bindLimiters((name) => segments.get(name));
+    bindLimiters((name) => segments.get(name), held);
 
     assert.equal(limiter.check('k').allowed, true);
-    assert.throws(() => bindLimiters(() => undefined), /the supervisor has no limiter "limit:/);
+    assert.throws(
+      () => bindLimiters(() => undefined, held),
+      /the supervisor has no limiter "limit:/,
+    );
   });
 
   test('cannot be used before the server runs', () => {
