@@ -4,6 +4,15 @@ export type { StartHook, Started } from './server/start-hooks.ts';
 export { httpProxyService, type HttpProxyService, type ServiceOptions } from './server/service.ts';
 export { ProxyError } from './shared/errors/proxy-error.ts';
 export type { ErrorCode } from './shared/errors/catalog.ts';
+export { metrics, type Labelled, type ProgramMetrics } from './shared/metrics/program.ts';
+export type { Counter, Gauge, Histogram } from './shared/metrics/series.ts';
+export type {
+  HistogramOptions,
+  LabelDeclaration,
+  LabelDeclarations,
+  LabelValues,
+  MetricOptions,
+} from './shared/metrics/spec.ts';
 export type { Clock } from './shared/time/clock.ts';
 export type { Log } from './shared/log/log.ts';
 export { TcpHealthCheck, type TcpHealthCheckOptions } from './worker/balance/health-check.ts';

@@ -35,7 +35,7 @@ const owners: Readonly<Record<string, string>> = {
   'sonic-boom': 'src/', // pino's destination, and the access log's
   yaml: 'src/shared/config/',
   zod: 'src/shared/config/',
-  'prom-client': 'src/supervisor/admin/',
+  'prom-client': 'src/shared/metrics/page.ts',
 };
 
 describe('architecture', () => {

@@ -6,10 +6,13 @@ import type { BoundAddress } from '../shared/ipc/messages.ts';
 import { showPlace } from '../shared/ipc/place.ts';
 import type { Log } from '../shared/log/log.ts';
 import { openLibc, type Libc } from '../shared/memory/libc.ts';
+import { LabelTable } from '../shared/memory/label-table.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
 import { PeerTable } from '../shared/memory/peer-table.ts';
 import { createSegment, type Segment, type SegmentSpec } from '../shared/memory/segment.ts';
 import {
+  LABELS_SEGMENT,
+  labelSegments,
   METRICS_SEGMENT,
   metricsRows,
   PEERS_SEGMENT,
@@ -18,8 +21,9 @@ import {
 import { limitEvictions } from '../shared/memory/limit-table.ts';
 import type { PemContents } from '../shared/tls/pem-files.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
+import { MetricsPage } from '../shared/metrics/page.ts';
+import { bindMetrics, programMetrics } from '../shared/metrics/program.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
-import { MetricsPage } from './admin/metrics-page.ts';
 import { ListeningSockets, type ListenAddress } from './listeners/sockets.ts';
 import { refused, type Operations, type Supervisor } from './operations.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
@@ -90,12 +94,18 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
     const layout = new MetricsLayout({
       services: services.map(({ name }) => name),
       upstreams: upstreams.map(({ name }) => name),
+      program: programMetrics(),
     });
-    const segments = [...standardSegments(layout.slots, threads), ...limits].map((spec) =>
-      createSegment(spec, libc),
-    );
+    const segments = [
+      ...standardSegments(layout.slots, threads),
+      ...labelSegments(layout.labelRows),
+      ...limits,
+    ].map((spec) => createSegment(spec, libc));
     const find = (name: string) => segments.find((segment) => segment.name === name)!;
     const metrics = new MetricsTable(find(METRICS_SEGMENT), metricsRows(threads), layout.slots);
+    const labels = layout.labelRows === 0 ? undefined : new LabelTable(find(LABELS_SEGMENT));
+    // What the program counts in this process goes into the base row, where only this process writes.
+    bindMetrics({ layout, row: metrics.rowView(0), labels, log });
     const peers = new PeerTable(find(PEERS_SEGMENT));
     // Rows are claimed here, before any worker runs, so that a full table stops the start and not a worker.
     const peerRows = upstreams.flatMap(({ name, peers: addresses }) =>
@@ -107,6 +117,7 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
       user,
       services,
       upstreams: upstreams.map(({ name }) => name),
+      metrics: programMetrics(),
       segments: grants(segments),
       pem,
     };
@@ -124,6 +135,7 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
     const page = new MetricsPage({
       layout,
       table: metrics,
+      labels,
       workers: () =>
         fleet.slots.map(({ number, state, metricsRow }) => ({
           slot: number,

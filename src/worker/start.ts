@@ -2,11 +2,18 @@
 import type { Boot, BootService } from '../shared/ipc/boot.ts';
 import type { BoundAddress, Duty, ListenerGrant } from '../shared/ipc/messages.ts';
 import type { Log } from '../shared/log/log.ts';
+import { LabelTable } from '../shared/memory/label-table.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
 import { PeerTable } from '../shared/memory/peer-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';
-import { METRICS_SEGMENT, metricsRows, PEERS_SEGMENT } from '../shared/memory/segments.ts';
+import {
+  LABELS_SEGMENT,
+  METRICS_SEGMENT,
+  metricsRows,
+  PEERS_SEGMENT,
+} from '../shared/memory/segments.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
+import { bindMetrics } from '../shared/metrics/program.ts';
 import { Recorder } from '../shared/metrics/recorder.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
@@ -176,17 +183,22 @@ async function acceptWhatWaits(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-function openRecorder({ boot, segments, metricsRow }: WorkerParts): Recorder {
+function openRecorder({ boot, segments, metricsRow, log }: WorkerParts): Recorder {
   const layout = new MetricsLayout({
     services: boot.services.map(({ name }) => name),
     upstreams: boot.upstreams,
+    program: boot.metrics,
   });
   const table = new MetricsTable(
     need(segments, METRICS_SEGMENT),
     metricsRows(boot.settings.threads),
     layout.slots,
   );
-  return new Recorder(table.rowView(metricsRow), layout);
+  const row = table.rowView(metricsRow);
+  const labels =
+    layout.labelRows === 0 ? undefined : new LabelTable(need(segments, LABELS_SEGMENT));
+  bindMetrics({ layout, row, labels, log });
+  return new Recorder(row, layout);
 }
 
 function need(segments: ReadonlyMap<string, Segment>, name: string): Segment {

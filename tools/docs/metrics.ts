@@ -4,8 +4,9 @@
  */
 import { MetricsTable, metricsTableSize } from '../../src/shared/memory/metrics-table.ts';
 import { createSegment } from '../../src/shared/memory/segment.ts';
-import { DURATION_BUCKETS, MetricsLayout } from '../../src/shared/metrics/layout.ts';
-import { MetricsPage } from '../../src/supervisor/admin/metrics-page.ts';
+import { DURATION_BUCKETS } from '../../src/shared/metrics/buckets.ts';
+import { MetricsLayout } from '../../src/shared/metrics/layout.ts';
+import { MetricsPage } from '../../src/shared/metrics/page.ts';
 import { code, generatedFrom, table } from './markdown.ts';
 
 /** Labels whose values depend on the configuration or are too many to list. */
@@ -31,6 +32,13 @@ is not.
 \`sluice_requests_total\` and \`sluice_errors_total\` list a series only once it has counted something;
 all others are there from the start. Besides these metrics the page has \`process_*\` and \`nodejs_*\`,
 which speak of the supervisor’s process.
+
+Metrics of a program (\`metrics.counter\`, \`metrics.gauge\`, \`metrics.histogram\`) are on the same page, and as
+exact: each process counts in a row of its own, and what a worker that died has counted is kept. A gauge is the
+sum of what the living processes have set. A label has either values that are declared (\`['hit', 'miss']\`) or
+a number of them (\`{ max: 100 }\`); values beyond that number, or longer than 116 bytes, are counted as
+\`other\`. All metrics of a program together take at most 16,384 slots: one for each series, and for one of a
+histogram as many as it has buckets and two more.
 `;
 
 interface Metric {
@@ -50,7 +58,7 @@ export async function metricsPage(): Promise<string> {
   ]);
   const buckets = DURATION_BUCKETS.map(String).map(code).join(', ');
   return [
-    generatedFrom('src/supervisor/admin/metrics-page.ts and src/shared/metrics'),
+    generatedFrom('src/shared/metrics'),
     '# Metrics',
     INTRODUCTION,
     table(['Metric', 'Kind', 'Labels', 'Meaning'], rows),
@@ -70,6 +78,7 @@ function renderedPage(): Promise<string> {
   return new MetricsPage({
     layout,
     table,
+    labels: undefined,
     workers: () => [{ slot: 0, row: 1, state: 'ready' }],
     restarts: () => 1,
     peers: () => [{ upstream: 'UPSTREAM', peer: 'PEER', healthy: true }],

@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceSettings, Settings } from '../config/settings.ts';
 import type { Libc } from '../memory/libc.ts';
+import type { MetricSpec } from '../metrics/spec.ts';
 import type { PemContents } from '../tls/pem-files.ts';
 
 /** The first descriptor after stdin, stdout, stderr and the channel. */
@@ -44,6 +45,8 @@ export interface Boot {
   readonly user: Readonly<Record<string, unknown>>;
   readonly services: readonly BootService[];
   readonly upstreams: readonly string[];
+  /** The program's own metrics. */
+  readonly metrics: readonly MetricSpec[];
   readonly segments: readonly SegmentGrant[];
   /** Certificates and keys, by the path that names them. */
   readonly pem: PemContents;

@@ -12,24 +12,23 @@ export function metricsTableSize(rows: number, slots: number): number {
 export class MetricsTable {
   readonly rows: number;
   readonly slots: number;
-  readonly #segment: Segment;
+  readonly #all: Float64Array;
 
-  constructor(segment: Segment, rows: number, slots: number) {
-    this.#segment = segment;
+  constructor({ buffer, offset }: Segment, rows: number, slots: number) {
     this.rows = rows;
     this.slots = slots;
+    this.#all = new Float64Array(buffer, offset, rows * slots);
   }
 
   rowView(row: number): Float64Array {
     if (row < 0 || row >= this.rows) throw new RangeError(`metrics row ${row} of ${this.rows}`);
-    const { buffer, offset } = this.#segment;
-    return new Float64Array(buffer, offset + row * this.slots * 8, this.slots);
+    return this.#all.subarray(row * this.slots, (row + 1) * this.slots);
   }
 
   /** Over all rows, the base included. */
   sum(slot: number): number {
     let total = 0;
-    for (let row = 0; row < this.rows; row++) total += this.rowView(row)[slot] ?? 0;
+    for (let at = slot; at < this.#all.length; at += this.slots) total += this.#all[at]!;
     return total;
   }
 

@@ -3,11 +3,8 @@
  * alone, so supervisor and workers come to the same answer.
  */
 import { errorCodes } from '../errors/catalog.ts';
-
-/** Upper bounds in seconds; the last bucket, for everything above, is implied. */
-export const DURATION_BUCKETS = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
-] as const;
+import { DURATION_BUCKETS } from './buckets.ts';
+import { seriesOf, slotsPerSeries, type MetricSpec } from './spec.ts';
 
 /** Slots of the process itself, before those of services and upstreams. */
 export const ProcessSlot = { residentBytes: 0, cpuSeconds: 1, eventLoopDelay: 2 } as const;
@@ -42,18 +39,44 @@ const UPSTREAM_SLOTS = 3;
 export interface Names {
   readonly services: readonly string[];
   readonly upstreams: readonly string[];
+  /** Metrics of the program itself. */
+  readonly program?: readonly MetricSpec[];
+}
+
+/** Where a metric of the program is. */
+export interface ProgramPlace {
+  readonly spec: MetricSpec;
+  /** Its first slot. */
+  readonly start: number;
+  /** The first row in the label table of each of its labels; of no use for those with known values. */
+  readonly labelStarts: readonly number[];
 }
 
 export class MetricsLayout {
   readonly services: readonly string[];
   readonly upstreams: readonly string[];
+  readonly program: readonly ProgramPlace[];
   readonly slots: number;
+  /** Rows of the label table. */
+  readonly labelRows: number;
 
-  constructor({ services, upstreams }: Names) {
+  constructor({ services, upstreams, program = [] }: Names) {
     this.services = services;
     this.upstreams = upstreams;
-    this.slots =
-      PROCESS_SLOTS + services.length * SERVICE_SLOTS + upstreams.length * UPSTREAM_SLOTS;
+    let slots = PROCESS_SLOTS + services.length * SERVICE_SLOTS + upstreams.length * UPSTREAM_SLOTS;
+    let labelRows = 0;
+    this.program = program.map((spec) => {
+      const start = slots;
+      slots += seriesOf(spec) * slotsPerSeries(spec);
+      const labelStarts = spec.labels.map((label) => {
+        const first = labelRows;
+        labelRows += 'max' in label ? label.max : 0;
+        return first;
+      });
+      return { spec, start, labelStarts };
+    });
+    this.slots = slots;
+    this.labelRows = labelRows;
   }
 
   serviceStart(name: string): number {
@@ -76,6 +99,10 @@ export class MetricsLayout {
     for (const name of this.services) {
       const start = this.serviceStart(name);
       slots.add(start + ServiceSlot.inFlight).add(start + ServiceSlot.connectionsOpen);
+    }
+    for (const { spec, start } of this.program) {
+      if (spec.kind !== 'gauge') continue;
+      for (let series = 0; series < seriesOf(spec); series++) slots.add(start + series);
     }
     return slots;
   }

@@ -3,8 +3,9 @@
  * some nanoseconds each, no lock and no allocation.
  */
 import { errorCodes, type ErrorCode } from '../errors/catalog.ts';
+import { DURATION_BUCKETS } from './buckets.ts';
 import type { MetricsLayout } from './layout.ts';
-import { DURATION_BUCKETS, ProcessSlot, ServiceSlot, UpstreamSlot } from './layout.ts';
+import { ProcessSlot, ServiceSlot, UpstreamSlot } from './layout.ts';
 
 export class Recorder {
   readonly #row: Float64Array;

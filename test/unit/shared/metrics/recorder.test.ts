@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { errorCodes } from '../../../../src/shared/errors/catalog.ts';
+import { DURATION_BUCKETS } from '../../../../src/shared/metrics/buckets.ts';
 import {
-  DURATION_BUCKETS,
   MetricsLayout,
   ProcessSlot,
   ServiceSlot,

@@ -4,7 +4,7 @@ import { createSegment } from '../../../../src/shared/memory/segment.ts';
 import { MetricsTable, metricsTableSize } from '../../../../src/shared/memory/metrics-table.ts';
 import { MetricsLayout } from '../../../../src/shared/metrics/layout.ts';
 import { Recorder } from '../../../../src/shared/metrics/recorder.ts';
-import { MetricsPage, type MetricsSource } from '../../../../src/supervisor/admin/metrics-page.ts';
+import { MetricsPage, type MetricsSource } from '../../../../src/shared/metrics/page.ts';
 
 const ROWS = 3;
 
@@ -113,6 +113,7 @@ function newFleet(more: Partial<MetricsSource> = {}) {
   const source: MetricsSource = {
     layout,
     table,
+    labels: undefined,
     workers: () => [
       { slot: 1, row: 1, state: 'starting' },
       { slot: 2, row: 2, state: 'ready' },
@@ -128,6 +129,7 @@ function newFleet(more: Partial<MetricsSource> = {}) {
   return {
     layout,
     table,
+    labels: undefined,
     workers: [1, 2].map((row) => new Recorder(table.rowView(row), layout)),
     text: () => metricsPage.text(),
     async page() {

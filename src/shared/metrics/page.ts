@@ -1,18 +1,18 @@
 /** Renders the figures of all workers, read from shared memory, with prom-client. */
 import { collectDefaultMetrics, Registry, type MetricType } from 'prom-client';
-import { errorCodes } from '../../shared/errors/catalog.ts';
-import type { MetricsTable } from '../../shared/memory/metrics-table.ts';
-import {
-  DURATION_BUCKETS,
-  ProcessSlot,
-  ServiceSlot,
-  UpstreamSlot,
-  type MetricsLayout,
-} from '../../shared/metrics/layout.ts';
+import { errorCodes } from '../errors/catalog.ts';
+import type { LabelTable } from '../memory/label-table.ts';
+import type { MetricsTable } from '../memory/metrics-table.ts';
+import { DURATION_BUCKETS } from './buckets.ts';
+import { ProcessSlot, ServiceSlot, UpstreamSlot, type MetricsLayout } from './layout.ts';
+import { programSamples } from './program-samples.ts';
+import type { Sample } from './sample.ts';
 
 export interface MetricsSource {
   readonly layout: MetricsLayout;
   readonly table: MetricsTable;
+  /** Absent if no metric of the program needs it. */
+  readonly labels: LabelTable | undefined;
   readonly workers: () => readonly {
     readonly slot: number;
     readonly row: number;
@@ -30,15 +30,6 @@ export interface MetricsSource {
   readonly version: string;
 }
 
-type Labels = Readonly<Record<string, string | number>>;
-
-interface Sample {
-  readonly value: number;
-  readonly labels: Labels;
-  /** Of histograms: the part's name, such as `…_bucket`. */
-  readonly metricName?: string;
-}
-
 interface Metric {
   readonly name: string;
   readonly help: string;
@@ -46,7 +37,7 @@ interface Metric {
   readonly samples: (source: MetricsSource) => Sample[];
 }
 
-/** Every metric, once. */
+/** Every metric of Sluice itself, once. */
 const metrics: readonly Metric[] = [
   {
     name: 'sluice_requests_total',
@@ -227,7 +218,7 @@ export class MetricsPage {
 
   constructor(source: MetricsSource) {
     collectDefaultMetrics({ register: this.#registry });
-    for (const { name, help, type, samples } of metrics) {
+    for (const { name, help, type, samples } of [...metrics, ...metricsOfProgram(source)]) {
       const metric = {
         name,
         help,
@@ -251,6 +242,15 @@ export class MetricsPage {
   text(): Promise<string> {
     return this.#registry.metrics();
   }
+}
+
+function metricsOfProgram({ layout }: MetricsSource): Metric[] {
+  return layout.program.map((place) => ({
+    name: place.spec.name,
+    help: place.spec.help,
+    type: place.spec.kind,
+    samples: ({ table, labels }) => programSamples(place, table, labels),
+  }));
 }
 
 type Sum = (slot: number) => number;
