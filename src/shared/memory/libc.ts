@@ -10,6 +10,7 @@ import { chmodSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
 import { constants } from 'node:os';
+import { bindDescriptorPassing, type DescriptorPassing } from './descriptor-passing.ts';
 
 export interface ListenSocket {
   /** Numeric IPv4 or IPv6 address. */
@@ -26,7 +27,7 @@ export interface ListenUnixSocket {
   readonly backlog: number;
 }
 
-export interface Libc {
+export interface Libc extends DescriptorPassing {
   /** Memory that only those who have the descriptor can reach; gone with the last of them. */
   createMemory(name: string, size: number): number;
   /** The memory behind the descriptor, shared with every process that maps it. Never unmapped. */
@@ -143,6 +144,15 @@ function bind(koffi: Koffi): Libc {
   };
 
   return {
+    ...bindDescriptorPassing({
+      func: (signature) => library.func(signature),
+      errno: () => koffi.errno(),
+      fail(call) {
+        throw systemError(call, koffi.errno());
+      },
+      view: (address, length) => koffi.view(BigInt(address), length),
+      socketAddress: unixSocketAddress,
+    }),
     createMemory(name, size) {
       const fd = checked('memfd_create', memfdCreate(`sluice-${name}`, MFD_CLOEXEC));
       try {
