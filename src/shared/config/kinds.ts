@@ -77,8 +77,7 @@ export interface Address {
 /** `"127.0.0.1:6188"`, `"[::1]:80"`, `"localhost:6188"`; port 0 lets the system choose. */
 export const listenAddress = z.unknown().transform((given, context): Address => {
   const address = addressOf(given);
-  if (address !== undefined && (isIP(address.host) !== 0 || address.host === 'localhost'))
-    return address;
+  if (address !== undefined && isNumericOrLocal(address.host)) return address;
   return refuse(
     context,
     `expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", got ${JSON.stringify(given)}`,
@@ -87,12 +86,8 @@ export const listenAddress = z.unknown().transform((given, context): Address => 
 
 /** As `listenAddress`, or a Unix socket: `"unix:/run/sluice.sock"`. */
 export const listenPlace = z.unknown().transform((given, context): Address | UnixPath => {
-  const path = typeof given === 'string' ? /^unix:(.+)$/s.exec(given)?.[1] : undefined;
-  // The kernel takes 107 bytes of a path.
-  if (path !== undefined && Buffer.byteLength(path) <= 107) return { path };
-  const address = addressOf(given);
-  if (address !== undefined && (isIP(address.host) !== 0 || address.host === 'localhost'))
-    return address;
+  const place = unixPathOf(given) ?? addressOf(given);
+  if (place !== undefined && ('path' in place || isNumericOrLocal(place.host))) return place;
   return refuse(
     context,
     `expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", or a Unix socket, such as "unix:/run/sluice.sock", got ${JSON.stringify(given)}`,
@@ -109,12 +104,28 @@ export const fileMode = z.unknown().transform((given, context): number => {
   return refuse(context, `expected a mode in quotes, such as "0660", got ${JSON.stringify(given)}`);
 });
 
-/** As `listenAddress`, but a host name is allowed and port 0 is not. */
-export const peerAddress = z.unknown().transform((given, context): Address => {
-  const address = addressOf(given);
-  if (address !== undefined && address.port !== 0) return address;
-  return refuse(context, `expected "host:port" or "[ipv6]:port", got ${JSON.stringify(given)}`);
+/** A host, which may be a name, and a port; or a Unix socket, by its path from the root. */
+export const peerAddress = z.unknown().transform((given, context): Address | UnixPath => {
+  const place = unixPathOf(given) ?? addressOf(given);
+  if (place !== undefined && ('path' in place ? place.path.startsWith('/') : place.port !== 0))
+    return place;
+  return refuse(
+    context,
+    `expected "host:port", "[ipv6]:port" or "unix:/path", got ${JSON.stringify(given)}`,
+  );
 });
+
+/** The kernel takes so many bytes of a path. */
+const MAX_UNIX_PATH = 107;
+
+function unixPathOf(given: unknown): UnixPath | undefined {
+  const path = typeof given === 'string' ? /^unix:([^\0]+)$/s.exec(given)?.[1] : undefined;
+  return path !== undefined && Buffer.byteLength(path) <= MAX_UNIX_PATH ? { path } : undefined;
+}
+
+function isNumericOrLocal(host: string): boolean {
+  return isIP(host) !== 0 || host === 'localhost';
+}
 
 function addressOf(given: unknown): Address | undefined {
   if (typeof given !== 'string') return undefined;

@@ -14,6 +14,7 @@ import {
 import type * as z from 'zod';
 import { collide, showPlace, type Place } from '../ipc/place.ts';
 import { PemFiles, type Finding } from '../tls/pem-files.ts';
+import { partsOf, type Parts, type RouteParts, type UpstreamParts } from './parts.ts';
 import { nearest, type Problem } from './problem.ts';
 import { connectionSchema, pingoraOnly, settingsSchema } from './schema.ts';
 import type { Settings } from './settings.ts';
@@ -77,6 +78,8 @@ type Path = readonly PropertyKey[];
 
 const KNOWN = Object.keys(settingsSchema.shape);
 
+const NO_UPSTREAMS: ReadonlyMap<string, UpstreamParts> = new Map();
+
 class Reading {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
@@ -120,13 +123,12 @@ class Reading {
     if (plain === undefined) return undefined;
     this.#separateUserKeys(plain);
     const parsed = settingsSchema.safeParse(plain);
-    if (!parsed.success) {
-      for (const issue of parsed.error.issues) this.#report(issue);
-      return undefined;
-    }
-    this.#checkReferences(parsed.data);
-    this.#checkPem(parsed.data);
-    return this.#withLogLevel(parsed.data);
+    for (const issue of parsed.error?.issues ?? []) this.#report(issue);
+    const parts = partsOf(plain);
+    this.#checkServices(parts);
+    this.#checkPeers(parts);
+    this.#checkPem(parts);
+    return parsed.success ? this.#withLogLevel(parsed.data) : undefined;
   }
 
   #findDuplicates(): void {
@@ -245,57 +247,67 @@ class Reading {
     this.#problem(this.#keyOffset(path, key), path, `unknown key "${key}"${hint}`);
   }
 
-  #checkReferences({ upstreams, services, admin }: Settings): void {
-    const names = new Map<string, number>();
-    const places: Place[] = admin === undefined ? [] : [admin.listen];
+  #checkServices({ services, admin, upstreams }: Parts): void {
+    const names = new Set<string>();
+    const places: Place[] = admin === undefined ? [] : [admin];
     for (const [index, { name, listen, routes }] of services.entries()) {
-      if (names.has(name))
+      if (name !== undefined && names.has(name))
         this.#at(['services', index, 'name'], `the name "${name}" is taken by another service`);
-      names.set(name, index);
-      for (const [at, { place }] of listen.entries()) {
-        const taken = places.find((other) => collide(place, other));
+      if (name !== undefined) names.add(name);
+      for (const [at, listener] of listen.entries()) {
+        if (listener === undefined) continue;
+        const taken = places.find((other) => collide(listener.place, other));
         if (taken !== undefined) {
           this.#at(['services', index, 'listen', at], `${showPlace(taken)} is listened on already`);
         }
-        places.push(place);
+        places.push(listener.place);
       }
-      for (const [at, { upstream }] of routes.entries()) {
-        if (upstream === undefined || Object.hasOwn(upstreams, upstream)) continue;
-        const meant = nearest(upstream, Object.keys(upstreams));
-        const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-        this.#at(
-          ['services', index, 'routes', at, 'upstream'],
-          `there is no upstream "${upstream}"${hint}`,
-        );
-      }
+      if (upstreams !== undefined) this.#checkTargets(index, routes, [...upstreams.keys()]);
       this.#warnUnreachable(index, routes);
     }
-    for (const [name, { peers }] of Object.entries(upstreams)) {
+  }
+
+  #checkTargets(service: number, routes: readonly RouteParts[], known: readonly string[]): void {
+    for (const [at, { upstream }] of routes.entries()) {
+      if (upstream === undefined || known.includes(upstream)) continue;
+      const meant = nearest(upstream, known);
+      const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+      const path = ['services', service, 'routes', at, 'upstream'];
+      this.#at(path, `there is no upstream "${upstream}"${hint}`);
+    }
+  }
+
+  #checkPeers({ upstreams = NO_UPSTREAMS }: Parts): void {
+    for (const [name, { peers, tls }] of upstreams) {
       const seen = new Set<string>();
-      for (const [at, { host, port }] of peers.entries()) {
-        if (seen.has(`${host}:${port}`))
-          this.#at(['upstreams', name, 'peers', at], `${host}:${port} is there twice`);
-        seen.add(`${host}:${port}`);
+      for (const [at, peer] of peers.entries()) {
+        if (peer === undefined) continue;
+        const path = ['upstreams', name, 'peers', at];
+        const address = showPlace(peer);
+        if (seen.has(address)) this.#at(path, `${address} is there twice`);
+        seen.add(address);
+        if ('path' in peer && tls !== undefined)
+          this.#at(path, '`tls` of the upstream is for peers on TCP, not on Unix sockets');
       }
     }
   }
 
-  #checkPem({ working_directory, ca_file, services, upstreams }: Settings): void {
-    const pem = new PemFiles(working_directory);
+  #checkPem({ workingDirectory, caFile, services, upstreams = NO_UPSTREAMS }: Parts): void {
+    const pem = new PemFiles(workingDirectory);
     this.pem = pem;
     for (const [index, { listen }] of services.entries()) {
-      for (const [at, { tls }] of listen.entries()) {
-        if (tls === undefined) continue;
-        this.#found(['services', index, 'listen', at, 'tls'], pem.checkIdentity(tls));
+      for (const [at, listener] of listen.entries()) {
+        if (listener?.tls === undefined) continue;
+        this.#found(['services', index, 'listen', at, 'tls'], pem.checkIdentity(listener.tls));
       }
     }
-    for (const [name, { tls }] of Object.entries(upstreams)) {
+    for (const [name, { tls }] of upstreams) {
       if (tls === undefined) continue;
       const path = ['upstreams', name, 'tls'];
       const { ca, cert, key, verify } = tls;
       if (ca !== undefined) this.#found(path, pem.checkAuthorities(ca));
-      else if (ca_file !== undefined && verify !== 'off') {
-        for (const { message } of pem.checkAuthorities(ca_file)) this.#at(['ca_file'], message);
+      else if (caFile !== undefined && verify !== 'off') {
+        for (const { message } of pem.checkAuthorities(caFile)) this.#at(['ca_file'], message);
       }
       if (cert !== undefined && key !== undefined)
         this.#found(path, pem.checkIdentity({ cert, key }));
@@ -313,10 +325,8 @@ class Reading {
     }
   }
 
-  #warnUnreachable(service: number, routes: Settings['services'][number]['routes']): void {
-    const last = routes.findIndex(
-      ({ match }) => match === undefined || Object.keys(match).length === 0,
-    );
+  #warnUnreachable(service: number, routes: readonly RouteParts[]): void {
+    const last = routes.findIndex(({ matchesAll }) => matchesAll);
     if (last < 0 || last === routes.length - 1) return;
     this.#warning(
       ['services', service, 'routes', last + 1],

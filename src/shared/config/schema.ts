@@ -18,13 +18,15 @@ import {
   rate,
   size,
   token,
+  type Address,
+  type UnixPath,
 } from './kinds.ts';
 import { DEFAULT_UNIX_MODE, type Place } from '../ipc/place.ts';
 import type { IdentityFiles } from '../tls/pem-files.ts';
 
 const path = z.string().min(1);
 
-const peer = z
+export const peer = z
   .union(
     [
       z.string(),
@@ -32,14 +34,16 @@ const peer = z
     ],
     {
       error: ({ input }) =>
-        `expected "host:port" or { address, weight }, got ${JSON.stringify(input)}`,
+        `expected "host:port", "unix:/path" or { address, weight }, got ${JSON.stringify(input)}`,
     },
   )
   .transform((given): unknown =>
     typeof given === 'string' ? { address: given, weight: 1 } : given,
   )
   .pipe(z.object({ address: peerAddress, weight: z.number() }))
-  .transform(({ address, weight }) => ({ ...address, weight }));
+  .transform(({ address, weight }): PeerSettings => ({ ...address, weight }));
+
+export type PeerSettings = (Address | UnixPath) & { readonly weight: number };
 
 const pool = z.strictObject({
   max_idle: z
@@ -91,7 +95,7 @@ const healthCheck = z.discriminatedUnion('type', [
   }),
 ]);
 
-const upstreamTls = z
+export const upstreamTls = z
   .strictObject({
     sni: z
       .string()
@@ -131,7 +135,9 @@ const upstream = z.strictObject({
   peers: z
     .array(peer)
     .min(1)
-    .describe('Addresses, `host:port`, or `{ address, weight }`; weight 0 takes no new traffic.'),
+    .describe(
+      'Addresses, `host:port` or `unix:/path`, or `{ address, weight }`; weight 0 takes no new traffic.',
+    ),
   health_check: healthCheck.optional().describe('Without one, every peer counts as healthy.'),
   connect_timeout: duration({ min: '1ms', max: '10m' })
     .default(5_000)
@@ -398,7 +404,7 @@ const route = z
     error: 'expected either "upstream" or "respond"',
   });
 
-const listener = z
+export const listener = z
   .preprocess(
     (given) => (typeof given === 'string' ? { address: given } : given),
     z.strictObject({
@@ -451,6 +457,10 @@ const service = z.strictObject({
     .array(route)
     .min(1)
     .describe('The first that matches takes the request; if none does, it is a 404.'),
+});
+
+export const admin = z.strictObject({
+  listen: listenAddress.describe('Address of the pages; loopback, usually.'),
 });
 
 export const settingsSchema = z.object({
@@ -537,8 +547,7 @@ export const settingsSchema = z.object({
         ),
     })
     .prefault({}),
-  admin: z
-    .strictObject({ listen: listenAddress.describe('Address of the pages; loopback, usually.') })
+  admin: admin
     .optional()
     .describe('Metrics, health and status for operators. Keep it off public addresses.'),
   upstreams: z

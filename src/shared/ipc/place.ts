@@ -18,7 +18,7 @@ export interface UnixPlace {
 export const DEFAULT_UNIX_MODE = 0o660;
 
 /** As it is written in a configuration file. */
-export function showPlace(place: Place): string {
+export function showPlace(place: TcpPlace | Pick<UnixPlace, 'path'>): string {
   if ('path' in place) return `unix:${place.path}`;
   return place.host.includes(':') ? `[${place.host}]:${place.port}` : `${place.host}:${place.port}`;
 }

@@ -4,6 +4,7 @@
  */
 import type { RouteSettings, ServiceSettings, Settings } from '../../shared/config/settings.ts';
 import type { UpstreamSettings } from '../../shared/config/settings.ts';
+import { showPlace } from '../../shared/ipc/place.ts';
 import { TcpHealthCheck } from '../balance/health-check.ts';
 import { LoadBalancer } from '../balance/load-balancer.ts';
 import { random, roundRobin } from '../balance/selection.ts';
@@ -47,9 +48,9 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
   const balancers = new Map<string, LoadBalancer>();
   for (const [name, upstream] of Object.entries(settings.upstreams)) {
     const { health_check: health, pool } = upstream;
-    const peers = upstream.peers.map(({ host, port, weight }) => ({
-      address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
-      weight,
+    const peers = upstream.peers.map((peer) => ({
+      address: showPlace(peer),
+      weight: peer.weight,
     }));
     const balancer = new LoadBalancer(peers, {
       name,

@@ -25,6 +25,24 @@ test('a peer on a Unix socket', async (t) => {
     rmSync(folder, { recursive: true, force: true });
   });
   const sluice = await startSluice(t, `path: '${path}'`, { program });
+  const configured = await startSluice(
+    t,
+    `
+    upstreams:
+      local:
+        peers: ['unix:${path}']
+        health_check: { type: tcp, interval: 100ms }
+    services: [{ name: edge, listen: ['127.0.0.1:0'], routes: [{ upstream: local }] }]
+  `,
+  );
+
+  await t.test('can stand in a configuration file, and be probed', async () => {
+    const answer = await configured.get('/', { headers: { host: 'b.example' } });
+    assert.equal(answer.body, 'host b.example');
+    const series = `sluice_upstream_peer_healthy{upstream="local",peer="unix:${path}"}`;
+    assert.equal(await configured.metric(series), 1);
+    asking.clear();
+  });
 
   await t.test('answers, and its connection is used again', async () => {
     for (let n = 0; n < 3; n++) {
@@ -54,5 +72,7 @@ test('a peer on a Unix socket', async (t) => {
     await sluice.logged(({ msg }) => msg === 'peer became ill');
     assert.equal((await sluice.get('/')).status, 502);
     assert.equal((await sluice.get('/balanced')).status, 503);
+    await configured.logged(({ msg }) => msg === 'peer became ill');
+    assert.equal((await configured.get('/')).status, 503);
   });
 });

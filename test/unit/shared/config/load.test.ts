@@ -223,6 +223,8 @@ describe('a value', () => {
     { text: '127.0.0.1:80', peer: { host: '127.0.0.1', port: 80, weight: 1 } },
     { text: '"[::1]:8080"', peer: { host: '::1', port: 8080, weight: 1 } },
     { text: 'api_1.internal:65535', peer: { host: 'api_1.internal', port: 65_535, weight: 1 } },
+    { text: 'unix:/run/a b.sock', peer: { path: '/run/a b.sock', weight: 1 } },
+    { text: '{ address: unix:/run/a, weight: 3 }', peer: { path: '/run/a', weight: 3 } },
     { text: '{ address: h:1, weight: 0 }', peer: { host: 'h', port: 1, weight: 0 } },
   ];
   for (const { text, peer } of peers) {

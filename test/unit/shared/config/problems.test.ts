@@ -174,25 +174,37 @@ const values = [
   ['upstreams: { api: { peers: [] } }', 'upstreams.api.peers: expected at least 1 entry, got []'],
   [
     'upstreams: { api: { peers: [5] } }',
-    'upstreams.api.peers[0]: expected "host:port" or { address, weight }, got 5',
+    'upstreams.api.peers[0]: expected "host:port", "unix:/path" or { address, weight }, got 5',
   ],
   [
     'upstreams: { api: { peers: [999.1.1.1:80] } }',
-    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "999.1.1.1:80"',
+    'upstreams.api.peers[0]: expected "host:port", "[ipv6]:port" or "unix:/path", got "999.1.1.1:80"',
   ],
   [
     'upstreams: { api: { peers: ["h:0"] } }',
-    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "h:0"',
+    'upstreams.api.peers[0]: expected "host:port", "[ipv6]:port" or "unix:/path", got "h:0"',
   ],
   [
     'upstreams: { api: { peers: ["h:65536"] } }',
-    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "h:65536"',
+    'upstreams.api.peers[0]: expected "host:port", "[ipv6]:port" or "unix:/path", got "h:65536"',
   ],
   [
     'upstreams: { api: { peers: ["[zz]:80"] } }',
-    'upstreams.api.peers[0]: expected "host:port" or "[ipv6]:port", got "[zz]:80"',
+    'upstreams.api.peers[0]: expected "host:port", "[ipv6]:port" or "unix:/path", got "[zz]:80"',
+  ],
+  [
+    'upstreams: { api: { peers: [unix:app.sock] } }',
+    'upstreams.api.peers[0]: expected "host:port", "[ipv6]:port" or "unix:/path", got "unix:app.sock"',
   ],
   ['upstreams: { api: { peers: [h:1, h:1] } }', 'upstreams.api.peers[1]: h:1 is there twice'],
+  [
+    'upstreams: { api: { peers: [unix:/a, unix:/a] } }',
+    'upstreams.api.peers[1]: unix:/a is there twice',
+  ],
+  [
+    'upstreams: { api: { peers: [h:1, unix:/a], tls: {} } }',
+    'upstreams.api.peers[1]: `tls` of the upstream is for peers on TCP, not on Unix sockets',
+  ],
   [
     'upstreams: { api: { peers: [{ address: h:1, wieght: 2 }] } }',
     'upstreams.api.peers[0]: unknown key "wieght"; did you mean "weight"?',
@@ -303,6 +315,44 @@ describe('a value is refused', () => {
     assert.deepEqual(problemsOf(source), [
       'services[1].name: the name "a" is taken by another service',
       'services[1].listen[1]: 127.0.0.1:80 is listened on already',
+    ]);
+  });
+
+  test('what parts say about each other is told along with what is wrong in themselves', () => {
+    const source = `version: 1
+threads: 0
+ca_file: /nowhere/ca.pem
+admin: { listen: 127.0.0.1:81, typo: 1 }
+upstreams:
+  api: { peers: [h:1, h:1, 5], tls: {} }
+  broken: { peers: [], typo: 1 }
+services:
+  - { name: a, listen: [127.0.0.1:80, 5], typo: 1, routes: [{ upstream: apy }, { upstream: broken }] }
+  - { name: a, listen: [127.0.0.1:80], routes: [{ respond: { status: 1 } }, 5] }
+`;
+
+    assert.deepEqual(problemsOf(source), [
+      'threads: expected at least 1, got 0',
+      'ca_file: cannot read /nowhere/ca.pem: there is no such file',
+      'admin: unknown key "typo"',
+      'upstreams.api.peers[1]: h:1 is there twice',
+      'upstreams.api.peers[2]: expected "host:port", "unix:/path" or { address, weight }, got 5',
+      'upstreams.broken.peers: expected at least 1 entry, got []',
+      'upstreams.broken: unknown key "typo"',
+      'services[0].listen[1]: expected a mapping, got 5',
+      'services[0]: unknown key "typo"',
+      'services[0].routes[0].upstream: there is no upstream "apy"; did you mean "api"?',
+      'services[1].name: the name "a" is taken by another service',
+      'services[1].listen[0]: 127.0.0.1:80 is listened on already',
+      'services[1].routes[0].respond.status: expected at least 200, got 1',
+      'services[1].routes[1]: expected a mapping, got 5',
+    ]);
+  });
+
+  test('where upstreams are no mapping, nobody complains of the names of theirs', () => {
+    const service = '{ listen: ["127.0.0.1:0"], routes: [{ upstream: api }] }';
+    assert.deepEqual(problemsOf(`version: 1\nupstreams: []\nservices: [${service}]\n`), [
+      'upstreams: expected a mapping, got []',
     ]);
   });
 
