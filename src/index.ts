@@ -1,6 +1,8 @@
 /** The public API of Sluice, and nothing else. */
 export { Server, type ServerOptions } from './server/server.ts';
 export type { StartHook, Started } from './server/start-hooks.ts';
+export { httpService, type HttpHandler } from './server/http-service.ts';
+export { prometheusService, type PrometheusOptions } from './server/prometheus-service.ts';
 export { httpProxyService, type HttpProxyService, type ServiceOptions } from './server/service.ts';
 export { ProxyError } from './shared/errors/proxy-error.ts';
 export type { ErrorCode } from './shared/errors/catalog.ts';

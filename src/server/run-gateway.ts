@@ -20,7 +20,12 @@ export function runGateway(options: ServerOptions = {}): Promise<never> {
       settings.name,
       gateway(settings, balancers),
       // What one route allows must get as far as the routes; the others refuse it there.
-      { ...settings, paths: [...new Set([settings, ...settings.routes].flatMap(pathsOf))] },
+      {
+        settings: {
+          ...settings,
+          paths: [...new Set([settings, ...settings.routes].flatMap(pathsOf))],
+        },
+      },
     );
     for (const { place, tls } of settings.listen) service.addListener(place, tls);
     server.addService(service);

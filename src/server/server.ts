@@ -6,6 +6,7 @@ import './runtime-floor.ts';
 import cluster from 'node:cluster';
 import type { Settings } from '../shared/config/settings.ts';
 import { readBoot } from '../shared/ipc/boot.ts';
+import { sealMetrics } from '../shared/metrics/program.ts';
 import { monotonicNs, type Clock } from '../shared/time/clock.ts';
 import type { PemContents } from '../shared/tls/pem-files.ts';
 import type { HttpProxyService } from './service.ts';
@@ -94,6 +95,7 @@ export class Server {
    * stop, with 1 and one message if it cannot start. Code after it does not run.
    */
   async run(): Promise<never> {
+    sealMetrics();
     if (this.#supervisorSide !== undefined) {
       return this.#supervisorSide.run({ services: this.#services, startHooks: this.#startHooks });
     }

@@ -1,6 +1,7 @@
-/** A proxy of the program, under a name, on some addresses. */
+/** Services: what a program gives a server to run. */
 import type { BootService } from '../shared/ipc/boot.ts';
 import { DEFAULT_UNIX_MODE, type Place } from '../shared/ipc/place.ts';
+import type { MetricsSource } from '../shared/metrics/page.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
@@ -19,23 +20,15 @@ export interface UnixOptions {
   readonly mode?: number;
 }
 
-export class HttpProxyService {
+/** Something of the program that clients connect to, under a name, on some addresses. */
+export abstract class ListeningService {
   readonly name: string;
-  readonly proxy: ProxyHttp<unknown>;
   readonly settings: ConnectionSettings | undefined;
-  readonly timing: ServiceTiming;
   readonly #listen: ListenAddress[] = [];
 
-  constructor(
-    name: string,
-    proxy: ProxyHttp<unknown>,
-    settings?: ConnectionSettings,
-    timing: ServiceTiming = {},
-  ) {
+  constructor(name: string, settings: ConnectionSettings | undefined) {
     this.name = name;
-    this.proxy = proxy;
     this.settings = settings;
-    this.timing = timing;
   }
 
   get listen(): readonly ListenAddress[] {
@@ -43,7 +36,7 @@ export class HttpProxyService {
   }
 
   /**
-   * Accepts HTTP/1 on a TCP address.
+   * Accepts connections on a TCP address.
    *
    * @param address `127.0.0.1:6188`, `[::1]:6188`; port 0 lets the system choose
    * @throws {TypeError} the address is neither
@@ -53,7 +46,7 @@ export class HttpProxyService {
   }
 
   /**
-   * Accepts HTTP/1 over TLS 1.3 and 1.2.
+   * Accepts connections with TLS 1.3 and 1.2.
    *
    * @param address as for `addTcp`
    * @param files PEM files; they are read and checked before anything starts
@@ -64,7 +57,7 @@ export class HttpProxyService {
   }
 
   /**
-   * Accepts HTTP/1 on a Unix socket, whose file appears with the start and goes with the end.
+   * Accepts connections on a Unix socket, whose file appears with the start and goes with the end.
    *
    * @param path of the file
    * @throws {TypeError} the path is empty, or the mode no set of permissions
@@ -80,6 +73,29 @@ export class HttpProxyService {
   addListener(place: Place, tls?: IdentityFiles): this {
     this.#listen.push({ service: this.name, place, tls });
     return this;
+  }
+}
+
+export interface HttpProxyParts {
+  /** From a file; without them the service has the defaults. */
+  readonly settings?: ConnectionSettings;
+  /** From the program; instead of what the settings say. */
+  readonly timing?: ServiceTiming;
+  /** In a worker, before it accepts: for a service that shows the figures of all workers. */
+  readonly showMetrics?: (source: MetricsSource) => void;
+}
+
+/** A proxy of the program. */
+export class HttpProxyService extends ListeningService {
+  readonly proxy: ProxyHttp<unknown>;
+  readonly timing: ServiceTiming;
+  readonly showMetrics: HttpProxyParts['showMetrics'] | undefined;
+
+  constructor(name: string, proxy: ProxyHttp<unknown>, parts: HttpProxyParts = {}) {
+    super(name, parts.settings);
+    this.proxy = proxy;
+    this.timing = parts.timing ?? {};
+    this.showMetrics = parts.showMetrics;
   }
 }
 
@@ -101,5 +117,5 @@ export function httpProxyService<Ctx>(
   options: ServiceOptions = {},
 ): HttpProxyService {
   // Inside, nothing looks into a context: only the phases that made it do.
-  return new HttpProxyService(options.name ?? 'proxy', proxy, undefined, options);
+  return new HttpProxyService(options.name ?? 'proxy', proxy, { timing: options });
 }

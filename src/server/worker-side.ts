@@ -9,6 +9,7 @@ import type { Clock } from '../shared/time/clock.ts';
 import { machineTime } from '../shared/time/time.ts';
 import { startWorker, type Worker, type WorkerService } from '../worker/start.ts';
 import type { HttpProxyService } from './service.ts';
+import { version } from './version.ts';
 
 /** A worker whose supervisor is gone serves on so long, for a new one to take over the sockets. */
 const ORPHAN_MS = 30_000;
@@ -48,7 +49,9 @@ async function startOrSay(
       services: services.map((service) => withSettings(service, boot)),
       segments: mapSegments(boot),
       listeners,
+      slot,
       metricsRow,
+      version: version(),
       time: { ...machineTime, clock },
       log: log.child({ slot }),
     });
@@ -63,14 +66,15 @@ async function startOrSay(
   }
 }
 
-function withSettings({ name, proxy, timing }: HttpProxyService, boot: Boot): WorkerService {
-  const settings = boot.services.find((service) => service.name === name);
+function withSettings(service: HttpProxyService, boot: Boot): WorkerService {
+  const { name, proxy, timing, showMetrics } = service;
+  const settings = boot.services.find((each) => each.name === name);
   if (settings === undefined) {
     throw new Error(
       `service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`,
     );
   }
-  return { name, proxy, settings, own: timing };
+  return { name, proxy, settings, own: timing, showMetrics };
 }
 
 function mapSegments(boot: Boot): ReadonlyMap<string, Segment> {

@@ -132,27 +132,30 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
         sockets?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
       log,
     });
-    const page = new MetricsPage({
-      layout,
-      table: metrics,
-      labels,
-      workers: () =>
-        fleet.slots.map(({ number, state, metricsRow }) => ({
-          slot: number,
-          row: metricsRow,
-          state,
-        })),
-      restarts: () => fleet.restarts,
-      peers: () =>
-        peerRows.map(({ upstream, peer, row }) => ({
-          upstream,
-          peer,
-          healthy: peers.verdict(row) !== 'ill',
-        })),
-      limits: () => limits.map(({ name }) => ({ name, evictions: limitEvictions(find(name)) })),
-      shared: libc !== undefined,
-      version,
-    });
+    const page = new MetricsPage(
+      {
+        layout,
+        table: metrics,
+        labels,
+        workers: () =>
+          fleet.slots.map(({ number, state, metricsRow }) => ({
+            slot: number,
+            row: metricsRow,
+            state,
+          })),
+        restarts: () => fleet.restarts,
+        peers: () =>
+          peerRows.map(({ upstream, peer, row }) => ({
+            upstream,
+            peer,
+            healthy: peers.verdict(row) !== 'ill',
+          })),
+        limits: () => limits.map(({ name }) => ({ name, evictions: limitEvictions(find(name)) })),
+        shared: libc !== undefined,
+        version,
+      },
+      'fleet-and-process',
+    );
     const admin = await openAdmin(settings, page, fleet, operations);
     if (admin !== undefined) closers.push(() => admin.close());
     dropPrivileges(settings.user, settings.group);

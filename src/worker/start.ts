@@ -2,19 +2,11 @@
 import type { Boot, BootService } from '../shared/ipc/boot.ts';
 import type { BoundAddress, Duty, ListenerGrant } from '../shared/ipc/messages.ts';
 import type { Log } from '../shared/log/log.ts';
-import { LabelTable } from '../shared/memory/label-table.ts';
-import { MetricsTable } from '../shared/memory/metrics-table.ts';
 import { PeerTable } from '../shared/memory/peer-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';
-import {
-  LABELS_SEGMENT,
-  METRICS_SEGMENT,
-  metricsRows,
-  PEERS_SEGMENT,
-} from '../shared/memory/segments.ts';
-import { MetricsLayout } from '../shared/metrics/layout.ts';
-import { bindMetrics } from '../shared/metrics/program.ts';
-import { Recorder } from '../shared/metrics/recorder.ts';
+import { PEERS_SEGMENT } from '../shared/memory/segments.ts';
+import type { MetricsSource } from '../shared/metrics/page.ts';
+import type { Recorder } from '../shared/metrics/recorder.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
 import type { Time } from '../shared/time/time.ts';
@@ -24,6 +16,7 @@ import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
 import { Listener } from './downstream/listener.ts';
 import type { DownstreamOptions } from './downstream/settings.ts';
+import { openFigures } from './figures.ts';
 import { startProber } from './health/prober.ts';
 import { pathAllowances } from './http/path.ts';
 import { trustFrom } from './http/trust.ts';
@@ -46,6 +39,8 @@ export interface WorkerService {
   readonly settings: Omit<BootService, 'name'>;
   /** Instead of what the settings say. */
   readonly own: ServiceTiming;
+  /** For one that serves the figures of all workers. */
+  readonly showMetrics?: ((source: MetricsSource) => void) | undefined;
 }
 
 /** What a program may say about the waits and retries of a service. */
@@ -63,7 +58,10 @@ export interface WorkerParts {
   readonly services: readonly WorkerService[];
   readonly segments: ReadonlyMap<string, Segment>;
   readonly listeners: readonly ListenerGrant[];
+  /** From 0. */
+  readonly slot: number;
   readonly metricsRow: number;
+  readonly version: string;
   readonly time: Time;
   readonly log: Log;
   /** Instead of the one that the settings name. */
@@ -87,12 +85,15 @@ export interface Worker {
 }
 
 export async function startWorker(parts: WorkerParts): Promise<Worker> {
-  const { boot, segments, time, log, network } = parts;
+  const { boot, segments, time, log, network, slot } = parts;
   const deadlines = new Deadlines(time);
-  const recorder = openRecorder(parts);
+  const figures = openFigures({ ...parts, need: (name) => need(segments, name) });
+  const { recorder } = figures;
+  recorder.workerState(slot, 'starting');
   const stopFigures = recordProcessFigures(recorder);
   const peers = new PeerTable(need(segments, PEERS_SEGMENT));
   for (const balancer of allBalancers()) balancer.useTable(peers);
+  for (const { showMetrics } of parts.services) showMetrics?.(figures.source(peers, parts.version));
   bindLimiters((name) => segments.get(name), time.clock);
   const accessLog =
     parts.accessLog ??
@@ -135,6 +136,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     });
   });
   let stopProber: (() => void) | undefined;
+  recorder.workerState(slot, 'ready');
 
   return {
     addresses: listeners.map(({ grant, listener }) => boundAddress(grant, listener)),
@@ -159,6 +161,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
 
     /** In reverse: first no new work, then what that work was using. */
     async drain(idleMs, graceMs) {
+      recorder.workerState(slot, 'draining');
       await acceptWhatWaits();
       for (const { listener } of listeners) listener.stopAccepting();
       const cut = setTimeout(() => {
@@ -181,24 +184,6 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
 async function acceptWhatWaits(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
-}
-
-function openRecorder({ boot, segments, metricsRow, log }: WorkerParts): Recorder {
-  const layout = new MetricsLayout({
-    services: boot.services.map(({ name }) => name),
-    upstreams: boot.upstreams,
-    program: boot.metrics,
-  });
-  const table = new MetricsTable(
-    need(segments, METRICS_SEGMENT),
-    metricsRows(boot.settings.threads),
-    layout.slots,
-  );
-  const row = table.rowView(metricsRow);
-  const labels =
-    layout.labelRows === 0 ? undefined : new LabelTable(need(segments, LABELS_SEGMENT));
-  bindMetrics({ layout, row, labels, log });
-  return new Recorder(row, layout);
 }
 
 function need(segments: ReadonlyMap<string, Segment>, name: string): Segment {

@@ -75,17 +75,20 @@ function renderedPage(): Promise<string> {
     layout.slots,
   );
   table.rowView(1).fill(1);
-  return new MetricsPage({
-    layout,
-    table,
-    labels: undefined,
-    workers: () => [{ slot: 0, row: 1, state: 'ready' }],
-    restarts: () => 1,
-    peers: () => [{ upstream: 'UPSTREAM', peer: 'PEER', healthy: true }],
-    limits: () => [{ name: 'LIMIT', evictions: 1 }],
-    shared: true,
-    version: 'VERSION',
-  }).text();
+  return new MetricsPage(
+    {
+      layout,
+      table,
+      labels: undefined,
+      workers: () => [{ slot: 0, row: 1, state: 'ready' }],
+      restarts: () => 1,
+      peers: () => [{ upstream: 'UPSTREAM', peer: 'PEER', healthy: true }],
+      limits: () => [{ name: 'LIMIT', evictions: 1 }],
+      shared: true,
+      version: 'VERSION',
+    },
+    'fleet',
+  ).text();
 }
 
 function metricsOn(page: string): Metric[] {

@@ -7,8 +7,22 @@ import { DURATION_BUCKETS } from './buckets.ts';
 import { seriesOf, slotsPerSeries, type MetricSpec } from './spec.ts';
 
 /** Slots of the process itself, before those of services and upstreams. */
-export const ProcessSlot = { residentBytes: 0, cpuSeconds: 1, eventLoopDelay: 2 } as const;
-const PROCESS_SLOTS = 3;
+export const ProcessSlot = {
+  residentBytes: 0,
+  cpuSeconds: 1,
+  eventLoopDelay: 2,
+  /** Of a worker: the number of its slot plus 1; 0 in a row that no process has. */
+  worker: 3,
+  /** Index into `WORKER_STATES`. */
+  state: 4,
+  /** Workers replaced; only in the base row, where the supervisor counts them. */
+  restarts: 5,
+} as const;
+const PROCESS_SLOTS = 6;
+
+/** `waiting` is a slot without a process. */
+export const WORKER_STATES = ['starting', 'ready', 'waiting', 'draining'] as const;
+export type WorkerState = (typeof WORKER_STATES)[number];
 
 /** Slots of a service, relative to its first. */
 export const ServiceSlot = {
@@ -96,6 +110,7 @@ export class MetricsLayout {
   get passingSlots(): ReadonlySet<number> {
     const slots = new Set<number>(Object.values(ProcessSlot));
     slots.delete(ProcessSlot.cpuSeconds);
+    slots.delete(ProcessSlot.restarts);
     for (const name of this.services) {
       const start = this.serviceStart(name);
       slots.add(start + ServiceSlot.inFlight).add(start + ServiceSlot.connectionsOpen);

@@ -4,7 +4,13 @@ import { errorCodes } from '../errors/catalog.ts';
 import type { LabelTable } from '../memory/label-table.ts';
 import type { MetricsTable } from '../memory/metrics-table.ts';
 import { DURATION_BUCKETS } from './buckets.ts';
-import { ProcessSlot, ServiceSlot, UpstreamSlot, type MetricsLayout } from './layout.ts';
+import {
+  ProcessSlot,
+  ServiceSlot,
+  UpstreamSlot,
+  WORKER_STATES,
+  type MetricsLayout,
+} from './layout.ts';
 import { programSamples } from './program-samples.ts';
 import type { Sample } from './sample.ts';
 
@@ -162,7 +168,7 @@ const metrics: readonly Metric[] = [
     type: 'gauge',
     samples({ workers }) {
       const states = workers().map(({ state }) => state);
-      return ['starting', 'ready', 'waiting', 'draining'].map((state) => ({
+      return WORKER_STATES.map((state) => ({
         value: states.filter((each) => each === state).length,
         labels: { state },
       }));
@@ -216,8 +222,9 @@ const metrics: readonly Metric[] = [
 export class MetricsPage {
   readonly #registry = new Registry();
 
-  constructor(source: MetricsSource) {
-    collectDefaultMetrics({ register: this.#registry });
+  /** @param about whether to tell about this process, too, as prom-client does: memory, event loop, garbage */
+  constructor(source: MetricsSource, about: 'fleet' | 'fleet-and-process') {
+    if (about === 'fleet-and-process') collectDefaultMetrics({ register: this.#registry });
     for (const { name, help, type, samples } of [...metrics, ...metricsOfProgram(source)]) {
       const metric = {
         name,
@@ -286,13 +293,17 @@ function upstreamMetric(name: string, help: string, slot: number): Metric {
 
 function workerMetric(name: string, help: string, type: Metric['type'], slot: number): Metric {
   const samples = ({ table, workers }: MetricsSource) =>
-    workers()
-      .filter(({ row }) => row > 0)
-      .map(({ slot: worker, row }) => ({
-        value: table.rowView(row)[slot] ?? 0,
-        labels: { worker },
-      }));
+    [...serving(workers())].map(([worker, row]) => ({
+      value: table.rowView(row)[slot] ?? 0,
+      labels: { worker },
+    }));
   return { name, help, type, samples };
+}
+
+/** The row of each slot's process. One that only drains would be a second line of the same name. */
+function serving(workers: ReturnType<MetricsSource['workers']>): ReadonlyMap<number, number> {
+  const live = workers.filter(({ row, state }) => row > 0 && state !== 'draining');
+  return new Map(live.map(({ slot, row }) => [slot, row]));
 }
 
 function durations(source: MetricsSource): Sample[] {

@@ -72,7 +72,7 @@ export const metrics = {
 
 /** Of this process, by name. */
 const families = new Map<string, Family<Series>>();
-let isBound = false;
+let isSealed = false;
 
 export function programMetrics(): readonly MetricSpec[] {
   return [...families.values()].map(({ spec }) => spec);
@@ -87,13 +87,17 @@ export interface MetricsBinding {
   readonly log: Log;
 }
 
+/** From now on there can be no more. */
+export function sealMetrics(): void {
+  isSealed = true;
+}
+
 /**
- * Once in a process: what was counted before is moved, too.
+ * Gives all metrics of this process their place in memory: what was counted before is moved, too.
  *
  * @throws {Error} the supervisor does not know a metric
  */
 export function bindMetrics({ layout, row, labels, log }: MetricsBinding): void {
-  isBound = true;
   for (const { spec } of families.values()) {
     const place = layout.program.find(({ spec: { name } }) => name === spec.name);
     if (place === undefined || JSON.stringify(place.spec) !== JSON.stringify(spec)) {
@@ -111,7 +115,7 @@ function make(
   seriesClass: new (buckets: readonly number[]) => Series,
 ): unknown {
   const spec = specFrom(kind, options);
-  if (isBound)
+  if (isSealed)
     throw new Error(`metrics.${kind} "${spec.name}": build metrics before the server runs`);
   refuseTaken(spec);
   const family = new Family(spec, seriesClass);

@@ -4,8 +4,14 @@
  */
 import { errorCodes, type ErrorCode } from '../errors/catalog.ts';
 import { DURATION_BUCKETS } from './buckets.ts';
-import type { MetricsLayout } from './layout.ts';
-import { ProcessSlot, ServiceSlot, UpstreamSlot } from './layout.ts';
+import {
+  ProcessSlot,
+  ServiceSlot,
+  UpstreamSlot,
+  WORKER_STATES,
+  type MetricsLayout,
+  type WorkerState,
+} from './layout.ts';
 
 export class Recorder {
   readonly #row: Float64Array;
@@ -37,6 +43,12 @@ export class Recorder {
     this.#row[ProcessSlot.residentBytes] = residentBytes;
     this.#row[ProcessSlot.cpuSeconds] = cpuSeconds;
     this.#row[ProcessSlot.eventLoopDelay] = eventLoopDelaySeconds;
+  }
+
+  /** @param slot of this worker, from 0 */
+  workerState(slot: number, state: WorkerState): void {
+    this.#row[ProcessSlot.worker] = slot + 1;
+    this.#row[ProcessSlot.state] = WORKER_STATES.indexOf(state);
   }
 }
 

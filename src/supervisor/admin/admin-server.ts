@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { isIP, type AddressInfo } from 'node:net';
+import { METRICS_TYPE } from '../../shared/metrics/content-type.ts';
 
 export interface AdminOptions {
   readonly listen: { readonly host: string; readonly port: number };
@@ -38,7 +39,7 @@ const routes: readonly Route[] = [
     means: 'figures in Prometheus’ text format',
     page: async ({ metrics }) => ({
       status: 200,
-      type: 'text/plain; version=0.0.4; charset=utf-8',
+      type: METRICS_TYPE,
       body: await metrics(),
     }),
   },

@@ -16,6 +16,7 @@ import {
 } from '../../shared/ipc/messages.ts';
 import type { Log } from '../../shared/log/log.ts';
 import type { MetricsTable } from '../../shared/memory/metrics-table.ts';
+import { ProcessSlot } from '../../shared/metrics/layout.ts';
 import { afterDeath } from './back-off.ts';
 
 /** A worker that is not ready by then is replaced. */
@@ -232,6 +233,8 @@ export class Fleet {
     const { youngDeaths, waitMs } = afterDeath(this.#youngDeaths.get(slot) ?? 0, livedMs);
     this.#youngDeaths.set(slot, youngDeaths);
     this.restarts += 1;
+    // There for workers that show the metrics page.
+    this.#parts.metrics.rowView(0)[ProcessSlot.restarts]! += 1;
     const fields = {
       slot,
       workerPid: process.process.pid,

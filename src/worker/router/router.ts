@@ -86,7 +86,8 @@ function hostOf(authority: string): string {
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
 }
 
-function pathOf(target: string): string {
+/** Without the query. */
+export function pathOf(target: string): string {
   const query = target.indexOf('?');
   return query < 0 ? target : target.slice(0, query);
 }

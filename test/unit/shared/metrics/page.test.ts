@@ -125,7 +125,7 @@ function newFleet(more: Partial<MetricsSource> = {}) {
     version: '1.2.3',
     ...more,
   };
-  const metricsPage = new MetricsPage(source);
+  const metricsPage = new MetricsPage(source, 'fleet-and-process');
   return {
     layout,
     table,
