@@ -1,9 +1,9 @@
 /** Services: what a program gives a server to run. */
-import type { BootService } from '../shared/ipc/boot.ts';
+import type { BootService, ListenAddress } from '../shared/ipc/plan.ts';
 import { DEFAULT_UNIX_MODE, type Place } from '../shared/ipc/place.ts';
 import type { MetricsSource } from '../shared/metrics/page.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
-import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
+
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
 import type { ServiceTiming } from '../worker/start.ts';
 

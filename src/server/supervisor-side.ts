@@ -5,11 +5,12 @@ import type { Loaded } from '../shared/config/load.ts';
 import { formatProblem, formatProblems } from '../shared/config/problem.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { collide, showPlace } from '../shared/ipc/place.ts';
+import type { ListenAddress, Plan } from '../shared/ipc/plan.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
+import { programMetrics } from '../shared/metrics/program.ts';
 import type { PemContents, PemFiles } from '../shared/tls/pem-files.ts';
 import { readArgs, type Options } from '../supervisor/cli/args.ts';
 import { Lifecycle } from '../supervisor/lifecycle.ts';
-import type { ListenAddress } from '../supervisor/listeners/sockets.ts';
 import { Signals } from '../supervisor/signals.ts';
 import {
   startSupervisor,
@@ -142,8 +143,11 @@ export class SupervisorSide {
     services: readonly HttpProxyService[],
     parts: Pick<SupervisorParts, 'log' | 'operations' | 'abort'>,
   ): Promise<StartedSupervisor> {
-    return startSupervisor({
-      ...parts,
+    return startSupervisor(this.#plan(services), { ...parts, version: version() });
+  }
+
+  #plan(services: readonly HttpProxyService[]): Plan {
+    return {
       settings: this.settings,
       user: this.user,
       listen: services.flatMap(({ listen }) => listen),
@@ -156,9 +160,9 @@ export class SupervisorSide {
         peers: peers.map(({ peer }) => peer.address),
       })),
       limits: limiterSpecs(),
+      metrics: programMetrics(),
       pem: this.pem,
-      version: version(),
-    });
+    };
   }
 
   async #announce(

@@ -1,30 +1,30 @@
 /** Builds the supervisor from its parts. No other file knows them all, so start reading here. */
 import { closeSync } from 'node:fs';
 import type { Settings } from '../shared/config/settings.ts';
-import { writeBoot, type Boot, type BootService, type SegmentGrant } from '../shared/ipc/boot.ts';
+import { writeBoot, type Boot, type SegmentGrant } from '../shared/ipc/boot.ts';
 import type { BoundAddress } from '../shared/ipc/messages.ts';
 import { showPlace } from '../shared/ipc/place.ts';
+import type { ListenAddress, Plan } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
 import { openLibc, type Libc } from '../shared/memory/libc.ts';
 import { LabelTable } from '../shared/memory/label-table.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
 import { PeerTable } from '../shared/memory/peer-table.ts';
-import { createSegment, type Segment, type SegmentSpec } from '../shared/memory/segment.ts';
+import type { Segment } from '../shared/memory/segment.ts';
 import {
   LABELS_SEGMENT,
-  labelSegments,
   METRICS_SEGMENT,
-  metricsRows,
   PEERS_SEGMENT,
   standardSegments,
 } from '../shared/memory/segments.ts';
 import { limitEvictions } from '../shared/memory/limit-table.ts';
-import type { PemContents } from '../shared/tls/pem-files.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { MetricsPage } from '../shared/metrics/page.ts';
-import { bindMetrics, programMetrics } from '../shared/metrics/program.ts';
+import { bindMetrics } from '../shared/metrics/program.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
-import { ListeningSockets, type ListenAddress } from './listeners/sockets.ts';
+import { NOTHING, type Inheritance } from './inheritance.ts';
+import { ListeningSockets } from './listeners/sockets.ts';
+import { SegmentStore } from './memory/segment-store.ts';
 import { refused, type Operations, type Supervisor } from './operations.ts';
 import { removePidFile, writePidFile } from './pid-file.ts';
 import { dropPrivileges } from './privileges.ts';
@@ -32,41 +32,40 @@ import { StartupError } from './startup-error.ts';
 import { Fleet } from './workers/fleet.ts';
 
 export interface SupervisorParts {
-  readonly settings: Settings;
-  readonly user: Readonly<Record<string, unknown>>;
-  readonly listen: readonly ListenAddress[];
-  readonly services: readonly BootService[];
-  readonly upstreams: readonly { readonly name: string; readonly peers: readonly string[] }[];
-  /** What the program's limiters need. */
-  readonly limits: readonly SegmentSpec[];
-  /** Certificates and keys, for the workers. */
-  readonly pem: PemContents;
   readonly log: Log;
   readonly version: string;
   /** For those who ask through the control socket or the admin page. */
   readonly operations: Operations;
   /** Gives the start up. */
   readonly abort: AbortSignal;
+  /** Sockets and segments of a predecessor; what the plan has no use for is closed. */
+  readonly inheritance?: Inheritance;
 }
 
 export interface StartedSupervisor extends Supervisor {
   readonly addresses: readonly BoundAddress[];
   readonly adminAddress: { readonly host: string; readonly port: number } | undefined;
+  /** For a successor. The descriptors stay ours until `drain('handed-off')`. */
+  inventory(): Inheritance;
 }
 
 /** Idle connections of a stopping server: long enough for a request that is already on its way. */
 const STOP_IDLE_MS = 500;
 
 /** @throws {StartupError} something that only the operator can change; nothing is left half started */
-export async function startSupervisor(parts: SupervisorParts): Promise<StartedSupervisor> {
-  const { settings, log } = parts;
+export async function startSupervisor(
+  plan: Plan,
+  parts: SupervisorParts,
+): Promise<StartedSupervisor> {
+  const { settings } = plan;
+  const { log } = parts;
   const closers: (() => unknown)[] = [];
   const closeAll = async () => {
     for (const close of closers.toReversed()) await close();
     closers.length = 0;
   };
   try {
-    return await build(parts, closers, closeAll);
+    return await build(plan, parts, closers, closeAll);
   } catch (thrown) {
     await closeAll();
     log.flush();
@@ -76,60 +75,47 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
   }
 
   async function build(
-    { listen, services, upstreams, limits, user, version, pem, operations, abort }: SupervisorParts,
+    { listen, upstreams, limits }: Plan,
+    { version, operations, abort, inheritance = NOTHING }: SupervisorParts,
     closers: (() => unknown)[],
     closeAll: () => Promise<void>,
   ): Promise<StartedSupervisor> {
     const { threads } = settings;
     const libc = libcOrWarn(log);
     if (libc === undefined) listen.forEach(refuseUnixSocket);
-    const sockets = libc && ListeningSockets.open(libc, listen, threads);
+    const sockets = libc && new ListeningSockets(libc, inheritance.sockets);
     if (sockets !== undefined) closers.push(() => sockets.close());
+    const prepared = sockets?.prepare(listen, threads);
     if (settings.pid_file !== undefined) {
       const path = settings.pid_file;
       writePidFile(path);
       closers.push(() => removePidFile(path));
     }
 
-    const layout = new MetricsLayout({
-      services: services.map(({ name }) => name),
-      upstreams: upstreams.map(({ name }) => name),
-      program: programMetrics(),
-    });
-    const segments = [
-      ...standardSegments(layout.slots, threads),
-      ...labelSegments(layout.labelRows),
-      ...limits,
-    ].map((spec) => createSegment(spec, libc));
-    const find = (name: string) => segments.find((segment) => segment.name === name)!;
-    const metrics = new MetricsTable(find(METRICS_SEGMENT), metricsRows(threads), layout.slots);
-    const labels = layout.labelRows === 0 ? undefined : new LabelTable(find(LABELS_SEGMENT));
+    const layout = MetricsLayout.of(plan);
+    const store = new SegmentStore(libc, inheritance.segments);
+    const segments = store.prepare([...standardSegments(layout, threads), ...limits]);
+    const metrics = new MetricsTable(segments.find(METRICS_SEGMENT), layout.slots);
+    const labels =
+      layout.labelRows === 0 ? undefined : new LabelTable(segments.find(LABELS_SEGMENT));
     // What the program counts in this process goes into the base row, where only this process writes.
     bindMetrics({ layout, row: metrics.rowView(0), labels, log });
-    const peers = new PeerTable(find(PEERS_SEGMENT));
+    const peers = new PeerTable(segments.find(PEERS_SEGMENT));
     // Rows are claimed here, before any worker runs, so that a full table stops the start and not a worker.
     const peerRows = upstreams.flatMap(({ name, peers: addresses }) =>
       addresses.map((peer) => ({ upstream: name, peer, row: peers.row(name, peer) })),
     );
 
-    const boot: Boot = {
-      settings,
-      user,
-      services,
-      upstreams: upstreams.map(({ name }) => name),
-      metrics: programMetrics(),
-      segments: grants(segments),
-      pem,
-    };
+    const boot: Boot = { ...plan, segments: grants(segments.list) };
     const bootFd = writeBoot(boot, libc);
     closers.push(() => closeSync(bootFd));
     const fleet = new Fleet({
       slots: threads,
-      inherit: [bootFd, ...segments.flatMap(({ fd }) => (fd === undefined ? [] : [fd]))],
+      inherit: [bootFd, ...segments.list.flatMap(({ fd }) => (fd === undefined ? [] : [fd]))],
       metrics,
       passingSlots: layout.passingSlots,
       grant: (slot) =>
-        sockets?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
+        prepared?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
       log,
     });
     const page = new MetricsPage(
@@ -150,7 +136,8 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
             peer,
             healthy: peers.verdict(row) !== 'ill',
           })),
-        limits: () => limits.map(({ name }) => ({ name, evictions: limitEvictions(find(name)) })),
+        limits: () =>
+          limits.map(({ name }) => ({ name, evictions: limitEvictions(segments.find(name)) })),
         shared: libc !== undefined,
         version,
       },
@@ -160,11 +147,18 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
     if (admin !== undefined) closers.push(() => admin.close());
     dropPrivileges(settings.user, settings.group);
     closers.push(() => fleet.kill());
+    prepared?.listen();
     const addresses = await unlessAborted(fleet.start(), abort);
+    if (prepared !== undefined) sockets?.retain(prepared);
+    store.retain(segments);
 
     return {
       addresses,
       adminAddress: admin?.address,
+      inventory: () => ({
+        sockets: sockets?.inventory ?? [],
+        segments: store.inventory,
+      }),
       status: () => ({ addresses, workers: fleet.slots, restarts: fleet.restarts }),
       reload: () => Promise.resolve(refused('reload is not available in this version')),
       upgrade: () => Promise.resolve(refused('upgrade is not available in this version')),
@@ -173,9 +167,10 @@ export async function startSupervisor(parts: SupervisorParts): Promise<StartedSu
         log.reopen();
         fleet.reopenLogs();
       },
-      async drain() {
+      async drain(reason) {
         // Else the kernel would go on completing handshakes for workers that accept no more.
-        sockets?.close();
+        if (reason === 'handed-off') sockets?.leave();
+        else sockets?.close();
         const graceMs = settings.grace_period_seconds * 1000;
         const lateMs = settings.graceful_shutdown_timeout_seconds * 1000;
         const tooLate = setTimeout(() => void fleet.kill(), graceMs + lateMs);

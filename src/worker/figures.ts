@@ -6,7 +6,7 @@ import { limitEvictions } from '../shared/memory/limit-table.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
 import type { PeerTable } from '../shared/memory/peer-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';
-import { LABELS_SEGMENT, METRICS_SEGMENT, metricsRows } from '../shared/memory/segments.ts';
+import { LABELS_SEGMENT, METRICS_SEGMENT } from '../shared/memory/segments.ts';
 import {
   MetricsLayout,
   ProcessSlot,
@@ -34,13 +34,9 @@ export interface Figures {
 
 export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figures {
   const { threads } = boot.settings;
-  const layout = new MetricsLayout({
-    services: boot.services.map(({ name }) => name),
-    upstreams: boot.upstreams,
-    program: boot.metrics,
-  });
+  const layout = MetricsLayout.of(boot);
   const segment = need(METRICS_SEGMENT);
-  const table = new MetricsTable(segment, metricsRows(threads), layout.slots);
+  const table = new MetricsTable(segment, layout.slots);
   const row = table.rowView(metricsRow);
   const labels = layout.labelRows === 0 ? undefined : new LabelTable(need(LABELS_SEGMENT));
   bindMetrics({ layout, row, labels, log });

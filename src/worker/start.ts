@@ -1,6 +1,7 @@
 /** Builds one worker from its parts. No other file knows them all, so start reading here. */
-import type { Boot, BootService } from '../shared/ipc/boot.ts';
+import type { Boot } from '../shared/ipc/boot.ts';
 import type { BoundAddress, Duty, ListenerGrant } from '../shared/ipc/messages.ts';
+import type { BootService } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
 import { PeerTable } from '../shared/memory/peer-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';

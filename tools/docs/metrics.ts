@@ -71,7 +71,6 @@ function renderedPage(): Promise<string> {
   const size = metricsTableSize(2, layout.slots);
   const table = new MetricsTable(
     createSegment({ name: 'metrics', layout: 1, size }, undefined),
-    2,
     layout.slots,
   );
   table.rowView(1).fill(1);

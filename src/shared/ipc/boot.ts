@@ -17,10 +17,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ServiceSettings, Settings } from '../config/settings.ts';
 import type { Libc } from '../memory/libc.ts';
-import type { MetricSpec } from '../metrics/spec.ts';
-import type { PemContents } from '../tls/pem-files.ts';
+import type { Plan } from './plan.ts';
 
 /** The first descriptor after stdin, stdout, stderr and the channel. */
 export const BOOT_FD = 4;
@@ -33,23 +31,8 @@ export interface SegmentGrant {
   readonly fd: number | undefined;
 }
 
-/** What a worker needs to know of a service beyond what its program says. */
-export type BootService = Pick<
-  ServiceSettings,
-  'name' | 'limits' | 'timeouts' | 'retry' | 'trusted_proxies' | 'paths' | 'forwarded' | 'via'
->;
-
-export interface Boot {
-  readonly settings: Settings;
-  /** Top-level keys of the file that are not Sluice's. */
-  readonly user: Readonly<Record<string, unknown>>;
-  readonly services: readonly BootService[];
-  readonly upstreams: readonly string[];
-  /** The program's own metrics. */
-  readonly metrics: readonly MetricSpec[];
+export interface Boot extends Plan {
   readonly segments: readonly SegmentGrant[];
-  /** Certificates and keys, by the path that names them. */
-  readonly pem: PemContents;
 }
 
 /**

@@ -12,21 +12,6 @@ import { isIPv6 } from 'node:net';
 import { constants } from 'node:os';
 import { bindDescriptorPassing, type DescriptorPassing } from './descriptor-passing.ts';
 
-export interface ListenSocket {
-  /** Numeric IPv4 or IPv6 address. */
-  readonly host: string;
-  /** 0: the system chooses. */
-  readonly port: number;
-  readonly backlog: number;
-}
-
-export interface ListenUnixSocket {
-  readonly path: string;
-  /** Permissions of its file. */
-  readonly mode: number;
-  readonly backlog: number;
-}
-
 export interface Libc extends DescriptorPassing {
   /** Memory that only those who have the descriptor can reach; gone with the last of them. */
   createMemory(name: string, size: number): number;
@@ -35,10 +20,22 @@ export interface Libc extends DescriptorPassing {
   /** A second descriptor for the same thing, closed on exec. */
   dup(fd: number): number;
   close(fd: number): void;
-  /** A listening socket with SO_REUSEPORT, so that several can share an address. */
-  listenSocket(socket: ListenSocket): number;
-  /** A listening socket with a file. Several processes may accept on copies of its descriptor. */
-  listenUnixSocket(socket: ListenUnixSocket): number;
+  /**
+   * A TCP socket with SO_REUSEPORT, so that several can share an address. It takes
+   * no connection before `listen`.
+   *
+   * @param host numeric IPv4 or IPv6 address
+   * @param port 0: the system chooses
+   */
+  boundSocket(host: string, port: number): number;
+  /**
+   * A socket with a file. Several processes may accept on copies of its descriptor.
+   *
+   * @param mode permissions of the file
+   */
+  boundUnixSocket(path: string, mode: number): number;
+  /** From now on the kernel completes connections and queues them. May be called again. */
+  listen(fd: number, backlog: number): void;
   /** Whether somebody listens on a Unix socket whose file is there. */
   isUnixSocketInUse(path: string): boolean;
   /** The port a socket is bound to. */
@@ -170,30 +167,21 @@ function bind(koffi: Koffi): Libc {
     },
     dup: (fd) => checked('fcntl', fcntl(fd, F_DUPFD_CLOEXEC, 3)),
     close: (fd) => void checked('close', close(fd)),
-    listenSocket({ host, port, backlog }) {
-      const fd = boundSocket(host, port, true);
-      try {
-        checked('listen', listen(fd, backlog));
-      } catch (thrown) {
-        close(fd);
-        throw thrown;
-      }
-      return fd;
-    },
-    listenUnixSocket({ path, mode, backlog }) {
+    boundSocket: (host, port) => boundSocket(host, port, true),
+    boundUnixSocket(path, mode) {
       const fd = checked('socket', socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0));
       try {
         const address = unixSocketAddress(path);
         checked('bind', bindTo(fd, address, address.length));
         // Before anybody can connect, so that nobody does whom the mode keeps out.
         chmodSync(path, mode);
-        checked('listen', listen(fd, backlog));
+        return fd;
       } catch (thrown) {
         close(fd);
         throw thrown;
       }
-      return fd;
     },
+    listen: (fd, backlog) => void checked('listen', listen(fd, backlog)),
     isUnixSocketInUse(path) {
       const fd = checked('socket', socket(AF_UNIX, SOCK_STREAM_NONBLOCK_CLOEXEC, 0));
       try {

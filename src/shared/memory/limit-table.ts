@@ -25,7 +25,7 @@
  * when the bucket is full: first the expired ones, else the one that owes least.
  */
 import { hash32 } from './hash.ts';
-import { evictionsOf, seedOf, type Segment } from './segment.ts';
+import { evictionsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
 
 const ROWS_PER_BUCKET = 8;
 const ROW_WORDS = 4;
@@ -43,6 +43,23 @@ export interface LimitPolicy {
   readonly perMs: number;
   /** … and this many at once. */
   readonly burst: number;
+}
+
+/** What a limiter needs. */
+export interface LimitSpec extends SegmentSpec {
+  readonly policy: LimitPolicy;
+}
+
+/** @param maxKeys that can be told apart at a time */
+export function limitSpec(name: string, maxKeys: number, policy: LimitPolicy): LimitSpec {
+  const { count, perMs, burst } = policy;
+  return {
+    name,
+    layout: 1,
+    size: limitTableSize(maxKeys),
+    contents: `${count} per ${perMs} ms, burst ${burst}`,
+    policy,
+  };
 }
 
 /** Bytes for that many keys: half as many again, so that full buckets are rare. */

@@ -14,10 +14,11 @@ export class MetricsTable {
   readonly slots: number;
   readonly #all: Float64Array;
 
-  constructor({ buffer, offset }: Segment, rows: number, slots: number) {
-    this.rows = rows;
+  /** @param slots of a row; the segment's size tells how many rows there are */
+  constructor({ buffer, offset, size }: Segment, slots: number) {
+    this.rows = Math.floor(size / (slots * 8));
     this.slots = slots;
-    this.#all = new Float64Array(buffer, offset, rows * slots);
+    this.#all = new Float64Array(buffer, offset, this.rows * slots);
   }
 
   rowView(row: number): Float64Array {

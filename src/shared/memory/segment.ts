@@ -21,6 +21,21 @@ export interface SegmentSpec {
   readonly layout: number;
   /** Bytes of the table, without the header. */
   readonly size: number;
+  /**
+   * What its rows are about where that is not fixed by the layout, such as the rate
+   * of a limit: a table about something else has to be converted.
+   */
+  readonly contents?: string;
+}
+
+/** Whether a table may go on in another generation as it is. */
+export function isSameTable(one: SegmentSpec, other: SegmentSpec): boolean {
+  return (
+    one.name === other.name &&
+    one.layout === other.layout &&
+    one.size === other.size &&
+    one.contents === other.contents
+  );
 }
 
 export interface Segment extends SegmentSpec {

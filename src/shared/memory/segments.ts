@@ -1,4 +1,5 @@
 /** The segments of Sluice itself; limiters add their own, by name. */
+import type { MetricsLayout } from '../metrics/layout.ts';
 import { labelTableSize } from './label-table.ts';
 import { metricsTableSize } from './metrics-table.ts';
 import { peerTableSize } from './peer-table.ts';
@@ -8,17 +9,23 @@ export const METRICS_SEGMENT = 'metrics';
 export const PEERS_SEGMENT = 'peers';
 export const LABELS_SEGMENT = 'metric-labels';
 
-/** @param slots of one metrics row */
-export function standardSegments(slots: number, threads: number): SegmentSpec[] {
+export function standardSegments(layout: MetricsLayout, threads: number): SegmentSpec[] {
   return [
-    { name: METRICS_SEGMENT, layout: 1, size: metricsTableSize(metricsRows(threads), slots) },
+    {
+      name: METRICS_SEGMENT,
+      layout: 1,
+      size: metricsTableSize(metricsRows(threads), layout.slots),
+      contents: layout.contents,
+    },
     { name: PEERS_SEGMENT, layout: 1, size: peerTableSize() },
+    ...labelSegments(layout),
   ];
 }
 
-/** @param rows of the label table; with none there is no segment */
-export function labelSegments(rows: number): SegmentSpec[] {
-  return rows === 0 ? [] : [{ name: LABELS_SEGMENT, layout: 1, size: labelTableSize(rows) }];
+/** Without labels whose values are not known there is none. */
+function labelSegments({ labelRows, contents }: MetricsLayout): SegmentSpec[] {
+  if (labelRows === 0) return [];
+  return [{ name: LABELS_SEGMENT, layout: 1, size: labelTableSize(labelRows), contents }];
 }
 
 /**

@@ -3,6 +3,7 @@
  * alone, so supervisor and workers come to the same answer.
  */
 import { errorCodes } from '../errors/catalog.ts';
+import type { Plan } from '../ipc/plan.ts';
 import { DURATION_BUCKETS } from './buckets.ts';
 import { seriesOf, slotsPerSeries, type MetricSpec } from './spec.ts';
 
@@ -91,6 +92,20 @@ export class MetricsLayout {
     });
     this.slots = slots;
     this.labelRows = labelRows;
+  }
+
+  static of({ services, upstreams, metrics }: Plan): MetricsLayout {
+    return new MetricsLayout({
+      services: services.map(({ name }) => name),
+      upstreams: upstreams.map(({ name }) => name),
+      program: metrics,
+    });
+  }
+
+  /** Equal for layouts that have the same figure in every slot. */
+  get contents(): string {
+    const program = this.program.map(({ spec }) => spec);
+    return JSON.stringify([this.services, this.upstreams, program, errorCodes.length]);
   }
 
   serviceStart(name: string): number {

@@ -4,24 +4,26 @@
  * that dies leaves its connections-to-be in the kernel's queue of its slot,
  * where its replacement finds them. For Unix sockets there is no such sharing:
  * there is one, and every worker accepts on it.
+ *
+ * They belong to addresses, not to services or generations: a reload that
+ * serves an address in another way keeps its sockets, and what is queued in them.
  */
-import { lstatSync, unlinkSync, type Stats } from 'node:fs';
+import { chmodSync, type Stats } from 'node:fs';
 import type { ListenerGrant } from '../../shared/ipc/messages.ts';
-import { showPlace, type Place, type TcpPlace, type UnixPlace } from '../../shared/ipc/place.ts';
+import { showPlace, type Place } from '../../shared/ipc/place.ts';
+import type { ListenAddress } from '../../shared/ipc/plan.ts';
 import type { Libc } from '../../shared/memory/libc.ts';
-import type { IdentityFiles } from '../../shared/tls/pem-files.ts';
-import { StartupError } from '../startup-error.ts';
+import type { InheritedSockets } from '../inheritance.ts';
+import { bindAddress, bindMore, explained, fileAt, removeOurs } from './bound.ts';
 
-export interface ListenAddress {
-  readonly service: string;
-  readonly place: Place;
-  readonly tls: IdentityFiles | undefined;
-}
-
-interface OpenAddress extends ListenAddress {
-  /** By slot. */
-  readonly fds: readonly number[];
-  close(): void;
+interface OpenAddress {
+  readonly key: string;
+  /** Where it is bound. */
+  place: Place;
+  /** By slot; of a Unix socket there is one. */
+  readonly fds: number[];
+  /** The file of a Unix socket; absent while it is still a predecessor's to remove. */
+  file: Stats | undefined;
 }
 
 /** Connections the kernel may keep for a worker; it lowers this to net.core.somaxconn. */
@@ -29,27 +31,141 @@ const BACKLOG = 65_535;
 
 export class ListeningSockets {
   readonly #libc: Libc;
-  #open: readonly OpenAddress[];
+  readonly #open = new Map<string, OpenAddress>();
 
-  private constructor(libc: Libc, open: readonly OpenAddress[]) {
+  /** @param inherited descriptors are ours from now on, the files of Unix sockets only with `retain` */
+  constructor(libc: Libc, inherited: readonly InheritedSockets[] = []) {
     this.#libc = libc;
-    this.#open = open;
+    for (const { key, place, fds } of inherited)
+      this.#open.set(key, { key, place, fds: [...fds], file: undefined });
   }
 
   /**
-   * Opens every address for every slot, or none.
+   * Binds what is missing for a generation of workers. Nothing listens yet that
+   * did not before, so that giving it up costs nobody a connection.
    *
-   * @throws {StartupError} an address is taken, forbidden, or not of this machine
+   * @throws {StartupError} an address is taken, forbidden, or not of this machine; nothing has changed
    */
-  static open(libc: Libc, addresses: readonly ListenAddress[], slots: number): ListeningSockets {
-    const open: OpenAddress[] = [];
+  prepare(listen: readonly ListenAddress[], slots: number): GenerationSockets {
+    const prepared = new GenerationSockets(this.#libc, this.#open, listen, slots);
+    prepared.bind();
+    return prepared;
+  }
+
+  /** That generation serves: closes what it does not use. */
+  retain(generation: GenerationSockets): void {
+    for (const [key, address] of this.#open) {
+      if ('path' in address.place) address.file ??= fileAt(address.place.path);
+      const used = generation.slotsOf(key);
+      if (used === 0) this.#remove(address);
+      else if (!('path' in address.place)) {
+        for (const fd of address.fds.splice(used)) this.#libc.close(fd);
+      }
+    }
+  }
+
+  /** For a successor; the descriptors stay ours. */
+  get inventory(): InheritedSockets[] {
+    return [...this.#open.values()].map(({ key, place, fds }) => ({ key, place, fds: [...fds] }));
+  }
+
+  /** Somebody else serves them now: the files of Unix sockets stay. May be called more than once. */
+  leave(): void {
+    for (const { fds } of this.#open.values()) for (const fd of fds) this.#libc.close(fd);
+    this.#open.clear();
+  }
+
+  /** May be called more than once. */
+  close(): void {
+    for (const address of this.#open.values()) this.#remove(address);
+  }
+
+  #remove({ key, place, fds, file }: OpenAddress): void {
+    for (const fd of fds) this.#libc.close(fd);
+    if ('path' in place && file !== undefined) removeOurs(place.path, file);
+    this.#open.delete(key);
+  }
+}
+
+/** The sockets of one generation of workers. */
+export class GenerationSockets {
+  readonly #libc: Libc;
+  readonly #open: Map<string, OpenAddress>;
+  readonly #listen: readonly ListenAddress[];
+  readonly #keys: readonly string[];
+  readonly #slots: number;
+  /** What was bound for it, to be closed if it is given up. */
+  readonly #bound: { readonly address: OpenAddress; readonly from: number }[] = [];
+
+  constructor(
+    libc: Libc,
+    open: Map<string, OpenAddress>,
+    listen: readonly ListenAddress[],
+    slots: number,
+  ) {
+    this.#libc = libc;
+    this.#open = open;
+    this.#listen = listen;
+    this.#keys = addressKeys(listen);
+    this.#slots = slots;
+  }
+
+  bind(): void {
     try {
-      for (const address of addresses) open.push(openAddress(libc, address, slots));
-      return new ListeningSockets(libc, open);
+      for (const [at, address] of this.#listen.entries()) this.#bind(this.#keys[at]!, address);
     } catch (thrown) {
-      for (const each of open) each.close();
+      this.undo();
       throw thrown;
     }
+  }
+
+  #bind(key: string, address: ListenAddress): void {
+    const known = this.#open.get(key);
+    if (known === undefined) {
+      const { place, fds } = bindAddress(this.#libc, address, this.#slots);
+      const file = 'path' in place ? fileAt(place.path) : undefined;
+      const opened: OpenAddress = { key, place, fds, file };
+      this.#open.set(key, opened);
+      this.#bound.push({ address: opened, from: 0 });
+    } else if (!('path' in known.place) && known.fds.length < this.#slots) {
+      const from = known.fds.length;
+      known.fds.push(...bindMore(this.#libc, address, known.place, this.#slots - from));
+      this.#bound.push({ address: known, from });
+    }
+  }
+
+  /**
+   * What was bound anew takes connections from now on. In the order of the slots:
+   * the kernel numbers the sockets of an address in the order in which they begin.
+   *
+   * @throws {StartupError} somebody else was faster; `undo` is up to the caller
+   */
+  listen(): void {
+    for (const [at, address] of this.#listen.entries()) {
+      explained(address, () => {
+        const open = this.#open.get(this.#keys[at]!)!;
+        changeMode(open, address.place);
+        const bound = this.#bound.find((each) => each.address === open);
+        for (const fd of open.fds.slice(bound?.from ?? open.fds.length))
+          this.#libc.listen(fd, BACKLOG);
+      });
+    }
+  }
+
+  /** Closes what was bound for this generation. */
+  undo(): void {
+    for (const { address, from } of this.#bound.splice(0)) {
+      const { key, place, file } = address;
+      for (const fd of address.fds.splice(from)) this.#libc.close(fd);
+      if (from > 0) continue;
+      if ('path' in place && file !== undefined) removeOurs(place.path, file);
+      this.#open.delete(key);
+    }
+  }
+
+  /** How many of an address's sockets are used. */
+  slotsOf(key: string): number {
+    return this.#keys.includes(key) ? this.#slots : 0;
   }
 
   /**
@@ -57,112 +173,31 @@ export class ListeningSockets {
    * own, because node:cluster closes it when the worker leaves.
    */
   grant(slot: number): ListenerGrant[] {
-    return this.#open.map(({ service, place, tls, fds }) => {
-      const fd = fds[slot];
+    return this.#listen.map(({ service, tls }, at) => {
+      const { place, fds } = this.#open.get(this.#keys[at]!)!;
+      const fd = 'path' in place ? fds[0] : fds[slot];
       if (fd === undefined) throw new Error(`no sockets were opened for slot ${slot}`);
       return { service, place, tls, fd: this.#libc.dup(fd) };
     });
   }
-
-  /** May be called more than once. */
-  close(): void {
-    for (const each of this.#open) each.close();
-    this.#open = [];
-  }
 }
 
-function openAddress(libc: Libc, address: ListenAddress, slots: number): OpenAddress {
-  try {
-    const { place } = address;
-    const opened = 'path' in place ? openUnix(libc, place, slots) : openTcp(libc, place, slots);
-    return { ...address, ...opened };
-  } catch (thrown) {
-    throw explain(thrown, address);
-  }
+function changeMode(open: OpenAddress, wanted: Place): void {
+  if (!('path' in open.place) || !('path' in wanted) || open.place.mode === wanted.mode) return;
+  chmodSync(open.place.path, wanted.mode);
+  open.place = wanted;
 }
 
-type Opened = Pick<OpenAddress, 'place' | 'fds' | 'close'>;
-
-function openTcp(libc: Libc, place: TcpPlace, slots: number): Opened {
-  const host = place.host === 'localhost' ? '127.0.0.1' : place.host;
-  const fds: number[] = [];
-  const close = () => {
-    for (const fd of fds) libc.close(fd);
-  };
-  let { port } = place;
-  try {
-    // SO_REUSEPORT would let us share a port with a stranger's process without a word.
-    if (port !== 0) libc.checkPortFree(host, port);
-    for (let slot = 0; slot < slots; slot++) {
-      fds.push(libc.listenSocket({ host, port, backlog: BACKLOG }));
-      if (port === 0) port = libc.socketPort(fds[0]!);
-    }
-    return { place: { host, port }, fds, close };
-  } catch (thrown) {
-    close();
-    throw thrown;
-  }
-}
-
-function openUnix(libc: Libc, place: UnixPlace, slots: number): Opened {
-  const { path, mode } = place;
-  removeStale(libc, path);
-  const fd = libc.listenUnixSocket({ path, mode, backlog: BACKLOG });
-  const ours = lstatSync(path);
-  return {
-    place,
-    fds: Array.from({ length: slots }, () => fd),
-    close() {
-      libc.close(fd);
-      removeOurs(path, ours);
-    },
-  };
-}
-
-/** Somebody else may have put theirs in its place. */
-function removeOurs(path: string, ours: Stats): void {
-  try {
-    if (isSameFile(ours, fileAt(path))) unlinkSync(path);
-  } catch {
-    // Made as root and left to whom we run as now: the next start replaces it.
-  }
-}
-
-/** What a process that was killed has left behind. */
-function removeStale(libc: Libc, path: string): void {
-  const there = fileAt(path);
-  if (there === undefined) return;
-  if (!there.isSocket()) throw new Error('there is a file of that name, and it is not a socket');
-  if (libc.isUnixSocketInUse(path)) throw new Error('another process listens there');
-  unlinkSync(path);
-}
-
-function fileAt(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
-}
-
-function isSameFile(one: Stats, other: Stats | undefined): boolean {
-  return one.ino === other?.ino && one.dev === other.dev;
-}
-
-function explain(thrown: unknown, { service, place }: ListenAddress): unknown {
-  const prefix = `service "${service}" cannot listen on ${showPlace(place)}`;
-  const { code } = thrown as NodeJS.ErrnoException;
-  const reason = 'path' in place ? undefined : tcpReason(code, place);
-  if (reason !== undefined) return new StartupError(`${prefix}: ${reason}`);
-  if (!(thrown instanceof Error)) return thrown;
-  return new StartupError(`${prefix}: ${thrown.message}`, { cause: thrown });
-}
-
-function tcpReason(code: string | undefined, { port }: TcpPlace): string | undefined {
-  switch (code) {
-    case 'EADDRINUSE':
-      return `another process listens there (find it with: ss -ltnp 'sport = :${port}')`;
-    case 'EACCES':
-      return 'permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE';
-    case 'EADDRNOTAVAIL':
-      return 'this machine has no such address (see: ip address)';
-    default:
-      return undefined;
-  }
+/**
+ * Names the addresses of a program, whichever service they are for. Addresses
+ * whose port the system chooses are told apart by their order.
+ */
+export function addressKeys(listen: readonly ListenAddress[]): string[] {
+  const times = new Map<string, number>();
+  return listen.map(({ place }) => {
+    const shown = showPlace(place);
+    const time = (times.get(shown) ?? 0) + 1;
+    times.set(shown, time);
+    return time === 1 ? shown : `${shown} (${time})`;
+  });
 }

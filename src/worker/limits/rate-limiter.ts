@@ -2,8 +2,8 @@
  * A rate limit that all workers of the host share: `rate` on average, `burst` at
  * once, per key. Building one opens nothing; the worker gives it its table.
  */
-import { LimitTable, limitTableSize, type LimitPolicy } from '../../shared/memory/limit-table.ts';
-import type { Segment, SegmentSpec } from '../../shared/memory/segment.ts';
+import { LimitTable, limitSpec, type LimitSpec } from '../../shared/memory/limit-table.ts';
+import type { Segment } from '../../shared/memory/segment.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
 
 export interface Rate {
@@ -37,7 +37,7 @@ const MAX_BURST = 1_000_000;
 const limiters = new Map<string, RateLimiter>();
 
 /** The segments that the program's limiters need. */
-export function limiterSpecs(): SegmentSpec[] {
+export function limiterSpecs(): LimitSpec[] {
   return [...limiters.values()].map((limiter) => limiter.spec);
 }
 
@@ -54,8 +54,7 @@ export function bindLimiters(find: (name: string) => Segment | undefined, clock:
 }
 
 export class RateLimiter {
-  readonly spec: SegmentSpec;
-  readonly #policy: LimitPolicy;
+  readonly spec: LimitSpec;
   #table: LimitTable | undefined;
   #clock: Clock = monotonicNs;
 
@@ -68,15 +67,15 @@ export class RateLimiter {
       throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
     if (!Number.isInteger(burst) || burst < 1 || burst > MAX_BURST)
       throw new TypeError(`burst: expected a whole number from 1 to ${MAX_BURST}, got ${burst}`);
-    this.#policy = { ...(typeof rate === 'string' ? parseRate(rate) : checkedRate(rate)), burst };
-    this.spec = { name: `limit:${name}`, layout: 1, size: limitTableSize(maxKeys) };
+    const policy = { ...(typeof rate === 'string' ? parseRate(rate) : checkedRate(rate)), burst };
+    this.spec = limitSpec(`limit:${name}`, maxKeys, policy);
     limiters.set(name, this);
   }
 
   /** @param clock the same for all that share the segment */
   bind(segment: Segment, clock: Clock): void {
     this.#clock = clock;
-    this.#table = new LimitTable(segment, this.#policy);
+    this.#table = new LimitTable(segment, this.spec.policy);
   }
 
   /** Spends `cost` of the key's allowance, if it has that much. */

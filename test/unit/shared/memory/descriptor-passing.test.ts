@@ -105,7 +105,8 @@ describe('descriptor passing', { skip }, () => {
   test('a Unix socket is connected to, accepted on, and refuses where nobody is', (t) => {
     const path = join(temporaryFile(t, 'x', ''), '../socket');
     assert.throws(() => libc.connectUnix(path), { code: 'ENOENT' });
-    const listener = libc.listenUnixSocket({ path, mode: 0o600, backlog: 1 });
+    const listener = libc.boundUnixSocket(path, 0o600);
+    libc.listen(listener, 1);
     assert.equal(libc.acceptUnix(listener), undefined);
 
     const client = libc.connectUnix(path);

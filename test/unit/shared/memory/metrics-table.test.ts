@@ -8,11 +8,7 @@ const SLOTS = 3;
 
 function newTable(): MetricsTable {
   const size = metricsTableSize(ROWS, SLOTS);
-  return new MetricsTable(
-    createSegment({ name: 'metrics', layout: 1, size }, undefined),
-    ROWS,
-    SLOTS,
-  );
+  return new MetricsTable(createSegment({ name: 'metrics', layout: 1, size }, undefined), SLOTS);
 }
 
 describe('a metrics table', () => {

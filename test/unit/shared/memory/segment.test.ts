@@ -10,6 +10,7 @@ import {
   type SegmentSpec,
 } from '../../../../src/shared/memory/segment.ts';
 import { metricsRows, standardSegments } from '../../../../src/shared/memory/segments.ts';
+import { MetricsLayout } from '../../../../src/shared/metrics/layout.ts';
 
 const SPEC: SegmentSpec = { name: 'test', layout: 3, size: 4_096 };
 
@@ -84,11 +85,12 @@ describe('a segment of several processes', { skip }, () => {
 });
 
 test('every Sluice has the segments of figures and of peers', () => {
-  const segments = standardSegments(100, 2);
+  const layout = new MetricsLayout({ services: ['edge'], upstreams: ['api'] });
+  const segments = standardSegments(layout, 2);
 
   assert.deepEqual(
     segments.map(({ name }) => name),
     ['metrics', 'peers'],
   );
-  assert.equal(segments[0]!.size, metricsRows(2) * 100 * 8);
+  assert.equal(segments[0]!.size, metricsRows(2) * layout.slots * 8);
 });

@@ -109,7 +109,7 @@ function newFleet(more: Partial<MetricsSource> = {}) {
   const layout = new MetricsLayout({ services: ['edge'], upstreams: ['api'] });
   const size = metricsTableSize(ROWS, layout.slots);
   const segment = createSegment({ name: 'metrics', layout: 1, size }, undefined);
-  const table = new MetricsTable(segment, ROWS, layout.slots);
+  const table = new MetricsTable(segment, layout.slots);
   const source: MetricsSource = {
     layout,
     table,

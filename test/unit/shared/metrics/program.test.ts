@@ -23,7 +23,6 @@ function newMemory(spec: MetricSpec, rows = 3) {
   const size = metricsTableSize(rows, layout.slots);
   const table = new MetricsTable(
     createSegment({ name: 'metrics', layout: 1, size }, undefined),
-    rows,
     layout.slots,
   );
   const labels = new LabelTable(
