@@ -12,7 +12,12 @@ import { describe, test } from 'node:test';
  * below; neighbours within a layer do not know each other.
  */
 const stacks = {
-  supervisor: [['shared'], ['supervisor'], ['server'], ['index.ts']],
+  supervisor: [
+    ['shared'],
+    ['supervisor', 'prove'], // `prove` runs Sluice as its child, and knows no part of it
+    ['server'],
+    ['index.ts'],
+  ],
   worker: [
     ['shared'],
     ['worker/http'],

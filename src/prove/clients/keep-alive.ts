@@ -1,0 +1,72 @@
+/** Clients that keep their connection and speak now and then, each at a pace of its own. */
+import { targetOf, type RequestName } from '../addresses.ts';
+import { contentOf } from '../content.ts';
+import type { Account } from '../ledger.ts';
+import type { Connection, Endpoint } from '../wire/connection.ts';
+import {
+  ask,
+  connectTo,
+  endpointFor,
+  expectBody,
+  pause,
+  requestHead,
+  saysClose,
+  type Scene,
+} from './scene.ts';
+
+/** From 20 ms to 320 ms: some meet a hand-over busy, others idle. */
+const SHORTEST_PAUSE_MS = 20;
+const PACES = 5;
+
+export async function runKeepAlive(scene: Scene, account: Account, index: number): Promise<void> {
+  const pauseMs = SHORTEST_PAUSE_MS * 2 ** (index % PACES);
+  const endpoint = endpointFor(scene, index);
+  let connection: Connection | undefined;
+  while (!scene.stop.aborted) {
+    if (connection?.isOpen !== true) connection = await connectTo(scene, endpoint, account);
+    if (connection !== undefined && !(await exchange(scene, account, endpoint, connection))) {
+      connection.close();
+      connection = undefined;
+    }
+    await pause(pauseMs, scene);
+  }
+  connection?.close();
+}
+
+/** @returns whether the connection may be used again */
+async function exchange(
+  { run }: Scene,
+  account: Account,
+  endpoint: Endpoint,
+  connection: Connection,
+): Promise<boolean> {
+  const number = account.nextNumber();
+  const name: RequestName = { run, client: account.client, number };
+  const bytes = 1 + ((number * 97) % 3000);
+  const head = await ask(
+    connection,
+    account,
+    number % 3 === 0 ? post(endpoint, name, bytes) : get(endpoint, name, bytes),
+    expectBody(name, bytes),
+  );
+  return head !== undefined && !saysClose(head);
+}
+
+function get(endpoint: Endpoint, name: RequestName, bytes: number): string {
+  return requestHead({
+    endpoint,
+    method: 'GET',
+    target: targetOf(name, 'echo', `?bytes=${bytes}`),
+  });
+}
+
+function post(endpoint: Endpoint, name: RequestName, bytes: number): Buffer {
+  const target = targetOf(name, 'echo', `?bytes=${bytes}`);
+  const head = requestHead({
+    endpoint,
+    method: 'POST',
+    target,
+    fields: { 'content-length': bytes },
+  });
+  return Buffer.concat([Buffer.from(head), contentOf(name.number, 0, bytes)]);
+}

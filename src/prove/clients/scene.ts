@@ -1,0 +1,130 @@
+/** What all clients of a run share, and the steps that all of them take. */
+import { ID_FIELD, idOf, type RequestName } from '../addresses.ts';
+import { firstDifference } from '../content.ts';
+import type { Account } from '../ledger.ts';
+import { Loss } from '../loss.ts';
+import type { Retirements } from '../retirements.ts';
+import type { AnswerHead } from '../wire/answer-reader.ts';
+import { Connection, type Endpoint, type Expectation } from '../wire/connection.ts';
+import type { Connections } from '../wire/connections.ts';
+
+export interface Scene {
+  /** In the name of every request: the origin leaves others alone. */
+  readonly run: string;
+  /** Clients take turns among them. */
+  readonly endpoints: readonly Endpoint[];
+  readonly connections: Connections;
+  readonly retirements: Retirements;
+  /** How long clients wait for a connection, or for the next byte of an answer. */
+  readonly patienceMs: number;
+  /** Of one download or upload: less than the grace period, so that none may be cut. */
+  readonly streamMs: number;
+  /** Aborted when clients shall finish what they do, and leave. */
+  readonly stop: AbortSignal;
+}
+
+export function endpointFor({ endpoints }: Scene, turn: number): Endpoint {
+  return endpoints[turn % endpoints.length]!;
+}
+
+/** @returns `undefined` if it was not made; the account says so */
+export async function connectTo(
+  scene: Scene,
+  endpoint: Endpoint,
+  account: Account,
+): Promise<Connection | undefined> {
+  try {
+    const { connections, patienceMs } = scene;
+    const onUnasked = (what: string) => account.unasked(what);
+    return await Connection.open(endpoint, { connections, patienceMs, onUnasked });
+  } catch (thrown) {
+    account.notConnected(thrown);
+    return undefined;
+  }
+}
+
+/** @returns `undefined` if the answer was lost; the account says so */
+export async function ask(
+  connection: Connection,
+  account: Account,
+  request: string | Buffer,
+  expectation: Expectation,
+): Promise<AnswerHead | undefined> {
+  const startedAt = performance.now();
+  account.sent();
+  const answer = connection.expect(expectation);
+  connection.write(request);
+  try {
+    const head = await answer;
+    account.answered(performance.now() - startedAt);
+    return head;
+  } catch (thrown) {
+    account.lost(thrown);
+    connection.destroy();
+    return undefined;
+  }
+}
+
+export interface RequestParts {
+  readonly endpoint: Endpoint;
+  readonly method: 'GET' | 'POST';
+  readonly target: string;
+  readonly fields?: Readonly<Record<string, string | number>>;
+}
+
+export function requestHead({ endpoint, method, target, fields = {} }: RequestParts): string {
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${method} ${target} HTTP/1.1\r\nHost: ${endpoint.host}:${endpoint.port}\r\n${lines.join('')}\r\n`;
+}
+
+/** The answer must bear the request's name, and that body. */
+export function expectBody(name: RequestName, bytes: number): Expectation {
+  let received = 0;
+  return {
+    onHead(head) {
+      checkHead(head, name, 200);
+      const length = head.fields.get('content-length');
+      if (length !== undefined && Number(length) !== bytes)
+        throw new Loss('wrong', `announced ${length} bytes of body instead of ${bytes}`);
+      if (length === undefined && bytes > 0 && !head.fields.has('transfer-encoding'))
+        throw new Loss('wrong', 'the length of the body is missing');
+    },
+    onBody(piece) {
+      const difference = firstDifference(name.number, received, piece);
+      if (difference !== undefined)
+        throw new Loss('wrong', `byte ${difference} of the body is not the origin’s`);
+      received += piece.length;
+      if (received > bytes) throw new Loss('wrong', `the body has more than ${bytes} bytes`);
+    },
+    isWhole: () => received === bytes,
+  };
+}
+
+export function checkHead({ status, fields }: AnswerHead, name: RequestName, wanted: number): void {
+  if (status !== wanted) {
+    const problem = fields.get('x-prove-problem');
+    throw new Loss('wrong', `status ${status}${problem === undefined ? '' : ` (${problem})`}`);
+  }
+  const id = fields.get(ID_FIELD);
+  if (id !== idOf(name))
+    throw new Loss('wrong', `the answer to ${id ?? 'no request of ours'} came for ${idOf(name)}`);
+}
+
+/** RFC 9112 §9.6: after such an answer, no request may follow. */
+export function saysClose({ fields }: AnswerHead): boolean {
+  return /(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(fields.get('connection') ?? '');
+}
+
+/** Returns early when the clients shall leave. */
+export function pause(ms: number, { stop }: Scene): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (stop.aborted) return Promise.resolve();
+  const timer = setTimeout(done, ms);
+  stop.addEventListener('abort', done);
+  function done(): void {
+    clearTimeout(timer);
+    stop.removeEventListener('abort', done);
+    resolve();
+  }
+  return promise;
+}

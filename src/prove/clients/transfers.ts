@@ -1,0 +1,69 @@
+/** A long download and a slow upload, again and again; each is whole, or lost. */
+import { setTimeout as wait } from 'node:timers/promises';
+import { targetOf } from '../addresses.ts';
+import { contentOf } from '../content.ts';
+import type { Account } from '../ledger.ts';
+import type { Connection } from '../wire/connection.ts';
+import {
+  ask,
+  connectTo,
+  endpointFor,
+  expectBody,
+  pause,
+  requestHead,
+  type Scene,
+} from './scene.ts';
+
+const DOWNLOAD_BYTES = 4 * 1024 * 1024;
+const UPLOAD_BYTES = 256 * 1024;
+const PIECE_MS = 25;
+
+/** After a failure: else a server that refuses would be asked without a break. */
+const PAUSE_MS = 50;
+
+export async function runDownloads(scene: Scene, account: Account): Promise<void> {
+  for (let turn = 0; !scene.stop.aborted; turn++) {
+    const endpoint = endpointFor(scene, turn);
+    const connection = await connectTo(scene, endpoint, account);
+    if (connection !== undefined) {
+      const name = { run: scene.run, client: account.client, number: account.nextNumber() };
+      const query = `?bytes=${DOWNLOAD_BYTES}&ms=${scene.streamMs}`;
+      const target = targetOf(name, 'download', query);
+      const request = requestHead({ endpoint, method: 'GET', target });
+      await ask(connection, account, request, expectBody(name, DOWNLOAD_BYTES));
+      connection.close();
+    }
+    await pause(PAUSE_MS, scene);
+  }
+}
+
+export async function runUploads(scene: Scene, account: Account): Promise<void> {
+  for (let turn = 0; !scene.stop.aborted; turn++) {
+    const endpoint = endpointFor(scene, turn);
+    const connection = await connectTo(scene, endpoint, account);
+    if (connection !== undefined) {
+      const name = { run: scene.run, client: account.client, number: account.nextNumber() };
+      const head = requestHead({
+        endpoint,
+        method: 'POST',
+        target: targetOf(name, 'upload', `?bytes=${UPLOAD_BYTES}`),
+        fields: { 'content-length': UPLOAD_BYTES },
+      });
+      const answer = ask(connection, account, head, expectBody(name, 0));
+      await sendSlowly(connection, name.number, scene.streamMs);
+      await answer;
+      connection.close();
+    }
+    await pause(PAUSE_MS, scene);
+  }
+}
+
+async function sendSlowly(connection: Connection, seed: number, ms: number): Promise<void> {
+  const pieces = Math.max(1, Math.round(ms / PIECE_MS));
+  for (let piece = 0; piece < pieces && connection.isOpen; piece++) {
+    const from = Math.floor((UPLOAD_BYTES * piece) / pieces);
+    const to = Math.floor((UPLOAD_BYTES * (piece + 1)) / pieces);
+    connection.write(contentOf(seed, from, to - from));
+    await wait(PIECE_MS);
+  }
+}

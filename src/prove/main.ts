@@ -1,0 +1,120 @@
+/**
+ * `sluice prove-upgrade`: does Sluice lose anything when it is upgraded,
+ * reloaded, or when a worker dies? A program of its own that starts Sluice as its
+ * child, as an operator would, and knows no part of it but its command line.
+ */
+import { setMaxListeners } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { clientNames, runClients } from './clients/all.ts';
+import { copyConfig } from './copied-config.ts';
+import { ProveFailure } from './failure.ts';
+import { Gaps } from './gaps.ts';
+import { inTurns, killWorker, type Intervention, type Stage } from './interventions.ts';
+import { Ledger } from './ledger.ts';
+import { readOptions, type Options } from './options.ts';
+import { Origin } from './origin.ts';
+import { asJson, asText, isLossless, type Result } from './report.ts';
+import { Retirements } from './retirements.ts';
+import { Subject } from './subject.ts';
+import { Connections } from './wire/connections.ts';
+
+/** Traffic before the first intervention, between two, and after the last. */
+const QUIET_MS = 100;
+
+/** A transfer takes this part of the grace period, so that no worker may cut it. */
+const PART_OF_GRACE = 0.5;
+
+/** Far more than anything takes: longer is as good as lost. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * @param args what follows `prove-upgrade`
+ * @param command runs `sluice`, without arguments
+ * @returns exit code: 0 if nothing was lost
+ */
+export async function proveUpgrade(
+  args: readonly string[],
+  command: readonly string[],
+): Promise<number> {
+  try {
+    const invocation = readOptions(args);
+    if (invocation.kind === 'print') {
+      process.stdout.write(`${invocation.text}\n`);
+      return 0;
+    }
+    const result = await prove(invocation.options, command);
+    process.stdout.write(invocation.options.json ? `${asJson(result)}\n` : asText(result));
+    return isLossless(result) ? 0 : 1;
+  } catch (thrown) {
+    if (!(thrown instanceof ProveFailure)) throw thrown;
+    process.stderr.write(`sluice prove-upgrade: ${thrown.message}\n`);
+    return 1;
+  }
+}
+
+async function prove(options: Options, command: readonly string[]): Promise<Result> {
+  const { clients, graceSeconds } = options;
+  await using opened = new AsyncDisposableStack();
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-prove-'));
+  opened.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const run = process.pid.toString(36) + Date.now().toString(36);
+  const origin = opened.use(await Origin.start({ run, clients: clientNames }));
+  const copy = await copyConfig({ ...options, origin: origin.address, folder });
+  const confFile = join(folder, 'conf.yaml');
+  writeFileSync(confFile, copy.text);
+  const subject = opened.use(await Subject.start({ ...copy, command, confFile }));
+
+  const ledger = new Ledger();
+  const gaps = opened.use(new Gaps());
+  const connections = new Connections();
+  const retirements = new Retirements(graceSeconds * 1000);
+  const stop = new AbortController();
+  setMaxListeners(0, stop.signal);
+  const scene = {
+    run,
+    endpoints: copy.endpoints,
+    connections,
+    retirements,
+    patienceMs: PATIENCE_MS,
+    streamMs: Math.round(graceSeconds * 1000 * PART_OF_GRACE),
+    stop: stop.signal,
+  };
+  const startedAt = performance.now();
+  const traffic = runClients({ scene, ledger, gaps, clients });
+  const done = await Promise.race([
+    intervene(options, { subject, connections, ledger }, startedAt),
+    traffic.then(() => Promise.reject(new Error('the clients left before they were told to'))),
+    interrupted(),
+  ]).finally(() => stop.abort());
+  await traffic;
+  const seconds = (performance.now() - startedAt) / 1000;
+  const columns = ledger.close((client) => origin.repeatedOf(client));
+  return { done, seconds, columns, gaps: gaps.longest, incidents: ledger.incidents };
+}
+
+async function intervene(
+  { kills, seconds }: Options,
+  stage: Stage,
+  startedAt: number,
+): Promise<Record<Intervention, number>> {
+  const done = { kill: 0 };
+  await wait(QUIET_MS);
+  for (const kind of inTurns({ kill: kills })) {
+    done[kind] += 1;
+    stage.ledger.intervention(kind, done[kind]);
+    await killWorker(stage);
+    await wait(QUIET_MS);
+  }
+  await wait(Math.max(0, startedAt + seconds * 1000 - performance.now()));
+  return done;
+}
+
+function interrupted(): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.once(signal, () => reject(new ProveFailure(`ended by ${signal}`)));
+  });
+}

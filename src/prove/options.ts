@@ -1,0 +1,83 @@
+/** The command line of `sluice prove-upgrade`. */
+import { parseArgs } from 'node:util';
+import { ProveFailure } from './failure.ts';
+
+export interface Options {
+  readonly conf: string | undefined;
+  readonly threads: number | undefined;
+  readonly kills: number;
+  /** That keep their connections; there is one of each other kind. */
+  readonly clients: number;
+  /** The traffic lasts at least as long. */
+  readonly seconds: number;
+  readonly graceSeconds: number;
+  readonly json: boolean;
+}
+
+export type Invocation =
+  | { readonly kind: 'run'; readonly options: Options }
+  | { readonly kind: 'print'; readonly text: string };
+
+/** @throws {ProveFailure} an option is unknown, or makes no sense */
+export function readOptions(args: readonly string[]): Invocation {
+  const values = parse(args);
+  if (values.help === true) return { kind: 'print', text: HELP };
+  if (values.conf === '') throw wrong('--conf: expected a file, got ""');
+  const options: Options = {
+    conf: values.conf,
+    threads: values.threads === undefined ? undefined : number('threads', values.threads, 1, 1024),
+    kills: number('kills', values.kills, 0, 100_000),
+    clients: number('clients', values.clients, 1, 500),
+    seconds: number('seconds', values.seconds, 0, 604_800),
+    graceSeconds: number('grace', values.grace, 1, 300),
+    json: values.json === true,
+  };
+  const { kills, seconds } = options;
+  if (kills + seconds === 0) throw wrong('there is nothing to do: no kills, and no seconds');
+  return { kind: 'run', options };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        conf: { type: 'string', short: 'c' },
+        threads: { type: 'string' },
+        kills: { type: 'string', default: '10' },
+        clients: { type: 'string', default: '8' },
+        seconds: { type: 'string', default: '0' },
+        grace: { type: 'string', default: '2' },
+        json: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values;
+  } catch (thrown) {
+    throw wrong((thrown as Error).message);
+  }
+}
+
+function number(option: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  throw wrong(`--${option}: expected a whole number from ${min} to ${max}, got "${text}"`);
+}
+
+function wrong(what: string): ProveFailure {
+  return new ProveFailure(`${what}\nTry: sluice prove-upgrade --help`);
+}
+
+const HELP = `Usage: sluice prove-upgrade [options]
+
+Starts a copy of a configuration on spare ports, with an origin of its own, and
+kills its workers under traffic whose clients never try again.
+Prints what was lost; the exit code is 0 if that is nothing.
+
+  -c, --conf FILE    the configuration to copy; default: a plain gateway
+      --threads N    workers of the copy; default: as in the file
+      --kills N      workers ended with SIGKILL (10)
+      --clients N    clients that keep their connections (8)
+      --seconds N    go on for at least so long (0)
+      --grace N      grace period of the copy, in seconds (2)
+      --json         the result as JSON
+  -h, --help         this text`;

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { edge, launch, pemFiles, startPeer, temporaryFile } from '../../support/index.ts';
+
+interface Json {
+  readonly lossless: boolean;
+  readonly kills: number;
+  readonly total: Readonly<Record<string, number>>;
+  readonly clients: readonly { readonly client: string; readonly sent: number }[];
+}
+
+describe('sluice prove-upgrade', () => {
+  test('kills workers, and finds nothing lost but what they had under way', async (t) => {
+    const args = ['--kills', '3', '--threads', '2', '--json'];
+    const { code, stdout, stderr } = await launch(t, ['prove-upgrade', ...args]).ended;
+
+    assert.equal(code, 0, stdout + stderr);
+    const { lossless, kills, total, clients } = JSON.parse(stdout) as Json;
+    assert.ok(lossless);
+    assert.equal(kills, 3);
+    for (const column of ['failed', 'refused', 'reset', 'repeated', 'unasked', 'broken'])
+      assert.equal(total[column], 0, column);
+    assert.equal(total['sent'], total['answered']! + total['killed']!);
+    for (const { client, sent } of clients) assert.ok(sent > 0, `${client} sent nothing`);
+  });
+
+  test('copies a configuration: its listeners, TLS included, but none of its peers', async (t) => {
+    const { cert, key } = pemFiles(t, edge);
+    const peer = await startPeer(t);
+    const conf = temporaryFile(
+      t,
+      'conf.yaml',
+      `version: 1
+threads: 2
+upstreams:
+  api: { peers: ['${peer.address}'], health_check: { type: tcp, interval: 100ms } }
+services:
+  - name: edge
+    listen:
+      - 127.0.0.1:0
+      - { address: 127.0.0.1:0, tls: { cert: ${cert}, key: ${key} } }
+      - unix:/nonexistent/folder/sluice.sock
+    routes:
+      - auth: { api_key: { keys: [secret] } }
+        upstream: api
+`,
+    );
+    const args = ['-c', conf, '--kills', '2', '--json'];
+    const { code, stdout, stderr } = await launch(t, ['prove-upgrade', ...args]).ended;
+
+    assert.equal(code, 0, stdout + stderr);
+    assert.ok((JSON.parse(stdout) as Json).lossless);
+    assert.equal(peer.connectionCount, 0);
+  });
+
+  const wrong = [
+    { args: ['--kills', 'many'], says: /--kills: expected a whole number from 0 to/ },
+    { args: ['--clients', '0'], says: /--clients: expected a whole number from 1 to 500, got "0"/ },
+    { args: ['--frobnicate'], says: /frobnicate/ },
+    { args: ['extra'], says: /extra/ },
+    { args: ['-c', '/nonexistent.yaml'], says: /\/nonexistent\.yaml/ },
+    {
+      args: ['--kills', '0'],
+      says: /there is nothing to do/,
+    },
+  ];
+  for (const { args, says } of wrong) {
+    test(`refuses ${args.join(' ')}`, async (t) => {
+      const { code, stderr, stdout } = await launch(t, ['prove-upgrade', ...args]).ended;
+
+      assert.equal(code, 1);
+      assert.match(stderr, says);
+      assert.doesNotMatch(stderr, /^\s+at /m);
+      assert.equal(stdout, '');
+    });
+  }
+});
