@@ -43,6 +43,11 @@ export function allBalancers(): readonly LoadBalancer[] {
   return [...balancers.values()];
 }
 
+/** Its name may be used again. */
+export function forgetBalancer({ name }: LoadBalancer): void {
+  balancers.delete(name);
+}
+
 export class LoadBalancer {
   readonly name: string;
   readonly healthCheck: TcpHealthCheck | undefined;

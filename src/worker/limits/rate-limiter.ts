@@ -36,9 +36,18 @@ const MAX_BURST = 1_000_000;
 /** Limiters of this process, by name. */
 const limiters = new Map<string, RateLimiter>();
 
+export function allLimiters(): readonly RateLimiter[] {
+  return [...limiters.values()];
+}
+
+/** Its name may be used again. */
+export function forgetLimiter({ name }: RateLimiter): void {
+  limiters.delete(name);
+}
+
 /** The segments that the program's limiters need. */
 export function limiterSpecs(): LimitSpec[] {
-  return [...limiters.values()].map((limiter) => limiter.spec);
+  return allLimiters().map((limiter) => limiter.spec);
 }
 
 /** @throws {Error} a limiter's segment is missing */
@@ -54,6 +63,7 @@ export function bindLimiters(find: (name: string) => Segment | undefined, clock:
 }
 
 export class RateLimiter {
+  readonly name: string;
   readonly spec: LimitSpec;
   #table: LimitTable | undefined;
   #clock: Clock = monotonicNs;
@@ -67,6 +77,7 @@ export class RateLimiter {
       throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
     if (!Number.isInteger(burst) || burst < 1 || burst > MAX_BURST)
       throw new TypeError(`burst: expected a whole number from 1 to ${MAX_BURST}, got ${burst}`);
+    this.name = name;
     const policy = { ...(typeof rate === 'string' ? parseRate(rate) : checkedRate(rate)), burst };
     this.spec = limitSpec(`limit:${name}`, maxKeys, policy);
     limiters.set(name, this);

@@ -33,4 +33,8 @@ test('the package, as it is published, runs without the sources', async (t) => {
   );
 
   assert.equal((await sluice.get('/')).body, 'packed');
+
+  const script = "console.log(typeof (await import('sluice/testing')).testProxy)";
+  const testing = await run('node', ['--input-type=module', '-e', script], { cwd: installed });
+  assert.equal(testing.stdout, 'function\n');
 });
