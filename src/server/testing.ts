@@ -9,20 +9,24 @@ import { connectionDefaults, defaultConfig } from '../shared/config/load.ts';
 import { formatProblems } from '../shared/config/problem.ts';
 import type { Boot } from '../shared/ipc/boot.ts';
 import { createSegment, type Segment } from '../shared/memory/segment.ts';
-import { standardSegments } from '../shared/memory/segments.ts';
+import { labelSegments, standardSegments } from '../shared/memory/segments.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
-import { allBalancers, forgetBalancer } from '../worker/balance/load-balancer.ts';
-import { allLimiters, forgetLimiter, limiterSpecs } from '../worker/limits/rate-limiter.ts';
+import { MetricsPage, type MetricsSource } from '../shared/metrics/page.ts';
+import { programMetrics } from '../shared/metrics/program.ts';
+import { allBalancers } from '../worker/balance/load-balancer.ts';
+import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
 import type { AccessEntry } from '../worker/observe/access-log.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
 import { startWorker } from '../worker/start.ts';
-import type { ServiceOptions } from './service.ts';
+import { HttpProxyService, httpProxyService, type ServiceOptions } from './service.ts';
 import { collectLog, type LogLine } from './testing/collected-log.ts';
 import { HeldTime } from './testing/held-time.ts';
 import { MemoryNetwork } from './testing/memory-network.ts';
+import { noteNames } from './testing/names.ts';
 import { ScriptedPeer } from './testing/scripted-peer.ts';
 import { TestClient, type ClientInit } from './testing/test-client.ts';
 import type { FetchInit, TestAnswer } from './testing/test-client.ts';
+import { version } from './version.ts';
 
 export type { AccessEntry, ClientInit, FetchInit, LogLine, TestAnswer, TestClient };
 export type { PeerAnswer, PeerScript, ReceivedRequest } from './testing/scripted-peer.ts';
@@ -39,6 +43,8 @@ export interface TestClock {
   advance(ms: number): Promise<void>;
 }
 
+type Testable<Ctx> = ProxyHttp<Ctx> | HttpProxyService;
+
 /** A proxy between its clients and its peers. */
 export interface TestWorld extends AsyncDisposable {
   /** Stands still but for `advance`. */
@@ -54,18 +60,18 @@ export interface TestWorld extends AsyncDisposable {
   /** The process log. */
   readonly log: readonly LogLine[];
   readonly accessLog: readonly AccessEntry[];
+  /** A value of the metrics page, such as `sluice_requests_total{service="proxy",status="200"}`; 0 if it is not there. */
+  metric(series: string): Promise<number>;
   close(): Promise<void>;
 }
-
-const SERVICE = 'proxy';
 
 /**
  * Runs the proxy until `close`. Balancers and limiters start with nothing known of peers and
  * nothing spent. TLS to a peer is left out: its options are checked, but no handshake happens.
  *
- * @param proxy your phases; or a function that makes them with balancers and limiters of their own,
- *   whose names are free again after `close`
- * @param options as for `httpProxyService`
+ * @param proxy your phases, or a service; or a function that makes either, with balancers, limiters
+ *   and metrics of their own, whose names are free again after `close`
+ * @param options as for `httpProxyService`; a service has its own
  *
  * @example
  * await using world = await testProxy(gateway);
@@ -73,31 +79,49 @@ const SERVICE = 'proxy';
  * assert.equal((await world.fetch('/')).status, 503);
  */
 export async function testProxy<Ctx>(
-  proxy: ProxyHttp<Ctx> | (() => ProxyHttp<Ctx>),
+  proxy: Testable<Ctx> | (() => Testable<Ctx>),
   options: ServiceOptions = {},
 ): Promise<TestWorld> {
-  const before = new Set<unknown>([...allBalancers(), ...allLimiters()]);
-  const phases = typeof proxy === 'function' ? proxy() : proxy;
+  const freeNames = noteNames();
+  const made = typeof proxy === 'function' ? proxy() : proxy;
+  const service = made instanceof HttpProxyService ? made : httpProxyService(made, options);
+  const { name } = service;
   const time = new HeldTime();
   const peer = new ScriptedPeer(time);
   const peers = new Map<string, ScriptedPeer>();
   const network = new MemoryNetwork((address) => peers.get(address) ?? peer);
   const log: LogLine[] = [];
   const accessLog: AccessEntry[] = [];
-  const name = options.name ?? SERVICE;
-  const boot = bootOf(name);
+  let figures: MetricsSource | undefined;
+  const boot = bootOf(service);
   const worker = await startWorker({
     boot,
-    // Inside, nothing looks into a context: only the phases that made it do.
-    services: [{ name, proxy: phases, settings: boot.services[0]!, own: options }],
+    services: [
+      {
+        name,
+        proxy: service.proxy,
+        settings: boot.services[0]!,
+        own: service.timing,
+        showMetrics(source) {
+          figures = source;
+          service.showMetrics?.(source);
+        },
+      },
+    ],
     segments: segmentsFor(boot),
     listeners: [
       { service: name, place: { host: '127.0.0.1', port: 0 }, tls: undefined, fd: undefined },
     ],
-    metricsRow: 0,
+    slot: 0,
+    metricsRow: 1,
+    version: version(),
     time,
     log: collectLog(log),
-    accessLog: { write: (entry) => void accessLog.push(entry), reopen() {}, close: async () => {} },
+    accessLog: {
+      write: (entry) => void accessLog.push(entry),
+      reopen() {},
+      close: async () => {},
+    },
     network,
   });
   worker.take('health-probes');
@@ -105,8 +129,7 @@ export async function testProxy<Ctx>(
 
   const close = async () => {
     await worker.drain(0, 0);
-    for (const each of allBalancers()) if (!before.has(each)) forgetBalancer(each);
-    for (const each of allLimiters()) if (!before.has(each)) forgetLimiter(each);
+    freeNames();
   };
   return {
     clock: { now: time.now, advance: (ms) => time.advance(ms, () => network.settle()) },
@@ -127,26 +150,37 @@ export async function testProxy<Ctx>(
     client: (init = {}) => new TestClient(network, init),
     log,
     accessLog,
+    async metric(series) {
+      const text = await new MetricsPage(figures!, 'fleet').text();
+      const line = text.split('\n').find((each) => each.startsWith(`${series} `));
+      return line === undefined ? 0 : Number(line.slice(series.length + 1));
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-function bootOf(service: string): Boot {
+function bootOf({ name, settings }: HttpProxyService): Boot {
   const loaded = defaultConfig(process.env);
   if (!loaded.ok) throw new Error(formatProblems(loaded.problems, loaded.source));
   return {
     settings: { ...loaded.settings, threads: 1 },
     user: {},
-    services: [{ name: service, ...connectionDefaults() }],
-    upstreams: allBalancers().map(({ name }) => name),
+    services: [{ name, ...(settings ?? connectionDefaults()) }],
+    upstreams: allBalancers().map((balancer) => balancer.name),
+    metrics: programMetrics(),
     segments: [],
     pem: {},
   };
 }
 
-function segmentsFor({ services, upstreams }: Boot): ReadonlyMap<string, Segment> {
-  const { slots } = new MetricsLayout({ services: services.map(({ name }) => name), upstreams });
-  const specs = [...standardSegments(slots, 1), ...limiterSpecs()];
+function segmentsFor({ services, upstreams, metrics }: Boot): ReadonlyMap<string, Segment> {
+  const names = services.map(({ name }) => name);
+  const layout = new MetricsLayout({ services: names, upstreams, program: metrics });
+  const specs = [
+    ...standardSegments(layout.slots, 1),
+    ...labelSegments(layout.labelRows),
+    ...limiterSpecs(),
+  ];
   return new Map(specs.map((spec) => [spec.name, createSegment(spec, undefined)]));
 }

@@ -78,6 +78,11 @@ export function programMetrics(): readonly MetricSpec[] {
   return [...families.values()].map(({ spec }) => spec);
 }
 
+/** Its name may be used again. */
+export function forgetMetric({ name }: MetricSpec): void {
+  families.delete(name);
+}
+
 export interface MetricsBinding {
   readonly layout: MetricsLayout;
   /** Of this process; nobody else may write to it. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HttpPeer, LoadBalancer, ProxyError, RateLimiter, TcpHealthCheck } from 'sluice';
+import { httpService, metrics } from 'sluice';
 import type { ProxyHttp } from 'sluice';
 import { testProxy } from 'sluice/testing';
 
@@ -63,6 +64,26 @@ describe('a proxy in a test', () => {
     const [entry] = world.accessLog;
     assert.deepEqual([entry?.target, entry?.status], ['/lost', 502]);
     assert.equal(entry?.error?.code, 'upstream/connect-refused');
+  });
+
+  test('has figures, the program’s own among them', async () => {
+    // Twice: the name of the metric is free again.
+    for (let round = 0; round < 2; round++) {
+      await using world = await testProxy((): ProxyHttp => {
+        const seen = metrics.counter({ name: 'seen_total', help: 'Requests seen.' });
+        return { upstreamPeer: () => peer, logging: () => seen.add() };
+      });
+
+      await world.fetch('/');
+
+      assert.equal(await world.metric('seen_total'), 1);
+      assert.equal(await world.metric('sluice_requests_total{service="proxy",status="200"}'), 1);
+    }
+  });
+
+  test('can be a plain HTTP service', async () => {
+    await using world = await testProxy(httpService((session) => session.respondJson(200, 'hi')));
+    assert.equal((await world.fetch('/')).text, '"hi"\n');
   });
 
   test('keeps what belongs to a connection for a client that keeps it', async () => {
