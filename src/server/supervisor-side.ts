@@ -1,13 +1,12 @@
 /** What a program's first process does: read the command line, check, supervise, stop. */
 import { basename } from 'node:path';
-import { connectionDefaults, defaultConfig, loadConfig } from '../shared/config/load.ts';
+import { defaultConfig, loadConfig } from '../shared/config/load.ts';
 import type { Loaded } from '../shared/config/load.ts';
 import { formatProblem, formatProblems } from '../shared/config/problem.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { collide, showPlace } from '../shared/ipc/place.ts';
-import type { ListenAddress, Plan } from '../shared/ipc/plan.ts';
+import type { ListenAddress } from '../shared/ipc/plan.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
-import { programMetrics } from '../shared/metrics/program.ts';
 import type { PemContents, PemFiles } from '../shared/tls/pem-files.ts';
 import { readArgs, type Options } from '../supervisor/cli/args.ts';
 import { Lifecycle } from '../supervisor/lifecycle.ts';
@@ -18,10 +17,9 @@ import {
   type SupervisorParts,
 } from '../supervisor/start.ts';
 import { StartupError } from '../supervisor/startup-error.ts';
-import { allBalancers } from '../worker/balance/load-balancer.ts';
-import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
 import type { HttpProxyService } from './service.ts';
 import { runStartHooks, type StartHook } from './start-hooks.ts';
+import { planOf } from './plan.ts';
 import { version } from './version.ts';
 
 /** What the program has put together by the time it runs. */
@@ -143,26 +141,9 @@ export class SupervisorSide {
     services: readonly HttpProxyService[],
     parts: Pick<SupervisorParts, 'log' | 'operations' | 'abort'>,
   ): Promise<StartedSupervisor> {
-    return startSupervisor(this.#plan(services), { ...parts, version: version() });
-  }
-
-  #plan(services: readonly HttpProxyService[]): Plan {
-    return {
-      settings: this.settings,
-      user: this.user,
-      listen: services.flatMap(({ listen }) => listen),
-      services: services.map(({ name, settings: own }) => ({
-        name,
-        ...(own ?? connectionDefaults()),
-      })),
-      upstreams: allBalancers().map(({ name, peers }) => ({
-        name,
-        peers: peers.map(({ peer }) => peer.address),
-      })),
-      limits: limiterSpecs(),
-      metrics: programMetrics(),
-      pem: this.pem,
-    };
+    const { settings, user, pem } = this;
+    const plan = planOf(services, { settings, user, pem });
+    return startSupervisor(plan, { ...parts, version: version() });
   }
 
   async #announce(

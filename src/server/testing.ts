@@ -5,19 +5,17 @@
  * so. A test waits for no port, no process and no second.
  */
 import './runtime-floor.ts';
-import { connectionDefaults, defaultConfig } from '../shared/config/load.ts';
+import { defaultConfig } from '../shared/config/load.ts';
 import { formatProblems } from '../shared/config/problem.ts';
 import type { Boot } from '../shared/ipc/boot.ts';
 import { createSegment, type Segment } from '../shared/memory/segment.ts';
-import { labelSegments, standardSegments } from '../shared/memory/segments.ts';
+import { standardSegments } from '../shared/memory/segments.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { MetricsPage, type MetricsSource } from '../shared/metrics/page.ts';
-import { programMetrics } from '../shared/metrics/program.ts';
-import { allBalancers } from '../worker/balance/load-balancer.ts';
-import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
 import type { AccessEntry } from '../worker/observe/access-log.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
 import { startWorker } from '../worker/start.ts';
+import { planOf } from './plan.ts';
 import { HttpProxyService, httpProxyService, type ServiceOptions } from './service.ts';
 import { collectLog, type LogLine } from './testing/collected-log.ts';
 import { HeldTime } from './testing/held-time.ts';
@@ -160,27 +158,14 @@ export async function testProxy<Ctx>(
   };
 }
 
-function bootOf({ name, settings }: HttpProxyService): Boot {
+function bootOf(service: HttpProxyService): Boot {
   const loaded = defaultConfig(process.env);
   if (!loaded.ok) throw new Error(formatProblems(loaded.problems, loaded.source));
-  return {
-    settings: { ...loaded.settings, threads: 1 },
-    user: {},
-    services: [{ name, ...(settings ?? connectionDefaults()) }],
-    upstreams: allBalancers().map((balancer) => balancer.name),
-    metrics: programMetrics(),
-    segments: [],
-    pem: {},
-  };
+  const settings = { ...loaded.settings, threads: 1 };
+  return { ...planOf([service], { settings, user: {}, pem: {} }), segments: [] };
 }
 
-function segmentsFor({ services, upstreams, metrics }: Boot): ReadonlyMap<string, Segment> {
-  const names = services.map(({ name }) => name);
-  const layout = new MetricsLayout({ services: names, upstreams, program: metrics });
-  const specs = [
-    ...standardSegments(layout.slots, 1),
-    ...labelSegments(layout.labelRows),
-    ...limiterSpecs(),
-  ];
+function segmentsFor(boot: Boot): ReadonlyMap<string, Segment> {
+  const specs = [...standardSegments(MetricsLayout.of(boot), 1), ...boot.limits];
   return new Map(specs.map((spec) => [spec.name, createSegment(spec, undefined)]));
 }
