@@ -1,9 +1,20 @@
 /** The public API of Sluice, and nothing else. */
 export { Server, type ServerOptions } from './server/server.ts';
 export type { StartHook, Started } from './server/start-hooks.ts';
+export {
+  backgroundService,
+  type BackgroundOptions,
+  type BackgroundService,
+} from './server/background-service.ts';
 export { httpService, type HttpHandler } from './server/http-service.ts';
 export { prometheusService, type PrometheusOptions } from './server/prometheus-service.ts';
-export { httpProxyService, type HttpProxyService, type ServiceOptions } from './server/service.ts';
+export {
+  httpProxyService,
+  type HttpProxyService,
+  type ListeningService,
+  type Service,
+  type ServiceOptions,
+} from './server/service.ts';
 export { ProxyError } from './shared/errors/proxy-error.ts';
 export type { ErrorCode } from './shared/errors/catalog.ts';
 export { metrics, type Labelled, type ProgramMetrics } from './shared/metrics/program.ts';
@@ -55,4 +66,5 @@ export type {
   Session,
   SessionTimeouts,
 } from './worker/proxy/session.ts';
+export type { Task, TaskContext } from './worker/tasks/task.ts';
 export { HttpPeer, type PeerOptions } from './worker/upstream/peer.ts';

@@ -23,7 +23,14 @@ const stacks = {
     ['worker/http'],
     ['worker/protocol', 'worker/transport'],
     ['worker/tls'], // makes transports of transport's sockets, for both sides
-    ['worker/upstream', 'worker/downstream', 'worker/router', 'worker/limits', 'worker/observe'],
+    [
+      'worker/upstream',
+      'worker/downstream',
+      'worker/router',
+      'worker/limits',
+      'worker/observe',
+      'worker/tasks',
+    ],
     ['worker/balance'], // hands out peers of `upstream`
     ['worker/health', 'worker/proxy'],
     ['worker/filters'],

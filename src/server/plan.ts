@@ -4,19 +4,25 @@ import type { Plan } from '../shared/ipc/plan.ts';
 import { programMetrics } from '../shared/metrics/program.ts';
 import { allBalancers } from '../worker/balance/load-balancer.ts';
 import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
-import type { HttpProxyService } from './service.ts';
+import { BackgroundService } from './background-service.ts';
+import { dependenciesOf, longestWait } from './dependencies.ts';
+import { ListeningService, type Service } from './service.ts';
 
 export function planOf(
-  services: readonly HttpProxyService[],
+  services: readonly Service[],
   configured: Pick<Plan, 'settings' | 'user' | 'pem'>,
 ): Plan {
+  const listening = services.filter((service) => service instanceof ListeningService);
+  const background = services.filter((service) => service instanceof BackgroundService);
   return {
     ...configured,
-    listen: services.flatMap(({ listen }) => listen),
-    services: services.map(({ name, settings: own }) => ({
+    listen: listening.flatMap(({ listen }) => listen),
+    services: listening.map(({ name, settings: own }) => ({
       name,
       ...(own ?? connectionDefaults()),
     })),
+    tasks: background.map(({ name }) => name),
+    serviceWaitMs: longestWait(dependenciesOf(services)),
     upstreams: allBalancers().map(({ name, peers }) => ({
       name,
       peers: peers.map(({ peer }) => peer.address),

@@ -9,7 +9,7 @@ import { readBoot } from '../shared/ipc/boot.ts';
 import { sealMetrics } from '../shared/metrics/program.ts';
 import { monotonicNs, type Clock } from '../shared/time/clock.ts';
 import type { PemContents } from '../shared/tls/pem-files.ts';
-import type { HttpProxyService } from './service.ts';
+import type { Service } from './service.ts';
 import type { SupervisorSide } from './supervisor-side.ts';
 import type { StartHook } from './start-hooks.ts';
 import { loadSync } from './load-sync.ts';
@@ -27,7 +27,7 @@ export class Server {
   /** Top-level keys of the file that are not Sluice's: yours. */
   readonly configuration: Readonly<Record<string, unknown>>;
   readonly clock: Clock;
-  readonly #services: HttpProxyService[] = [];
+  readonly #services: Service[] = [];
   readonly #startHooks: StartHook[] = [];
   readonly #pem: PemContents;
   readonly #supervisorSide: SupervisorSide | undefined;
@@ -71,7 +71,7 @@ export class Server {
   }
 
   /** @throws {Error} a service of that name was added before */
-  addService(service: HttpProxyService): this {
+  addService(service: Service): this {
     for (const other of this.#services) {
       if (other.name === service.name)
         throw new Error(`a service named "${service.name}" was added before`);

@@ -20,14 +20,37 @@ export interface UnixOptions {
   readonly mode?: number;
 }
 
-/** Something of the program that clients connect to, under a name, on some addresses. */
-export abstract class ListeningService {
+/** Something that a program gives a server to run, under a name. */
+export abstract class Service {
   readonly name: string;
+  readonly #dependencies = new Set<Service>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** What it depends on. */
+  get dependencies(): ReadonlySet<Service> {
+    return this.#dependencies;
+  }
+
+  /**
+   * Begins only when those are ready: a listening one once it accepts connections, a background
+   * one once its task has said so. If that takes too long, the start fails and says what was waited for.
+   */
+  dependsOn(...services: readonly Service[]): this {
+    for (const service of services) this.#dependencies.add(service);
+    return this;
+  }
+}
+
+/** A service that clients connect to, on some addresses. */
+export abstract class ListeningService extends Service {
   readonly settings: ConnectionSettings | undefined;
   readonly #listen: ListenAddress[] = [];
 
   constructor(name: string, settings: ConnectionSettings | undefined) {
-    this.name = name;
+    super(name);
     this.settings = settings;
   }
 

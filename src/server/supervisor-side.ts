@@ -17,14 +17,15 @@ import {
   type SupervisorParts,
 } from '../supervisor/start.ts';
 import { StartupError } from '../supervisor/startup-error.ts';
-import type { HttpProxyService } from './service.ts';
+import { dependenciesOf } from './dependencies.ts';
+import { ListeningService, type Service } from './service.ts';
 import { runStartHooks, type StartHook } from './start-hooks.ts';
 import { planOf } from './plan.ts';
 import { version } from './version.ts';
 
 /** What the program has put together by the time it runs. */
 export interface Program {
-  readonly services: readonly HttpProxyService[];
+  readonly services: readonly Service[];
   readonly startHooks: readonly StartHook[];
 }
 
@@ -88,14 +89,16 @@ export class SupervisorSide {
     }
   }
 
-  #checkServices(services: readonly HttpProxyService[]): void {
+  #checkServices(services: readonly Service[]): void {
     if (services.length === 0) {
       throw new StartupError(
         'there is no service to run: give a configuration file with services (-c FILE), or add one in your program',
       );
     }
     const others: ListenAddress[] = [];
-    for (const { name, listen } of services) {
+    for (const service of services) {
+      if (!(service instanceof ListeningService)) continue;
+      const { name, listen } = service;
       if (listen.length === 0)
         throw new StartupError(`service "${name}" has no address to listen on`);
       for (const address of listen) {
@@ -104,6 +107,7 @@ export class SupervisorSide {
         this.#checkIdentity(address);
       }
     }
+    checkDependencies(services);
   }
 
   #checkIdentity({ service, place, tls }: ListenAddress): void {
@@ -138,7 +142,7 @@ export class SupervisorSide {
   }
 
   async #start(
-    services: readonly HttpProxyService[],
+    services: readonly Service[],
     parts: Pick<SupervisorParts, 'log' | 'operations' | 'abort'>,
   ): Promise<StartedSupervisor> {
     const { settings, user, pem } = this;
@@ -159,6 +163,15 @@ export class SupervisorSide {
       throw thrown;
     }
     log.info({ addresses, admin, threads: this.settings.threads }, 'serving');
+  }
+}
+
+/** @throws {StartupError} they cannot all begin */
+function checkDependencies(services: readonly Service[]): void {
+  try {
+    dependenciesOf(services);
+  } catch (thrown) {
+    throw new StartupError((thrown as Error).message, { cause: thrown });
   }
 }
 

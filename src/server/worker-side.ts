@@ -8,24 +8,26 @@ import { createSegment, mapSegment, type Segment } from '../shared/memory/segmen
 import type { Clock } from '../shared/time/clock.ts';
 import { machineTime } from '../shared/time/time.ts';
 import { startWorker, type Worker, type WorkerService } from '../worker/start.ts';
-import type { HttpProxyService } from './service.ts';
+import { BackgroundService } from './background-service.ts';
+import { dependenciesOf, type Dependencies } from './dependencies.ts';
+import { HttpProxyService, type Service } from './service.ts';
 import { version } from './version.ts';
 
 /** A worker whose supervisor is gone serves on so long, for a new one to take over the sockets. */
 const ORPHAN_MS = 30_000;
 
-export async function runWorker(
-  services: readonly HttpProxyService[],
-  clock: Clock,
-): Promise<never> {
+export async function runWorker(services: readonly Service[], clock: Clock): Promise<never> {
   const boot = readBoot();
   const log = openLog(boot);
   ignoreSignals();
   const told = listenToSupervisor();
   tell({ kind: 'hello', version: IPC_VERSION });
   const start = await told.next('start');
-  const worker = await startOrSay(services, boot, start, clock, log);
-  tell({ kind: 'ready', addresses: worker.addresses });
+  const { promise: built, resolve: reportBuilt } = Promise.withResolvers<Worker>();
+  const started = startOrSay({ services, boot, start, clock, log, reportBuilt });
+  const worker = await built;
+  tell({ kind: 'built' });
+  void started.then(({ addresses }) => tell({ kind: 'ready', addresses }));
 
   const { idleMs, graceMs } = await untilDrained(worker, told, log);
   await worker.drain(idleMs, graceMs);
@@ -36,17 +38,35 @@ export async function runWorker(
 
 type Start = Extract<ToWorker, { kind: 'start' }>;
 
-async function startOrSay(
-  services: readonly HttpProxyService[],
-  boot: Boot,
-  { listeners, metricsRow, slot }: Start,
-  clock: Clock,
-  log: Log,
-): Promise<Worker> {
+interface StartParts {
+  readonly services: readonly Service[];
+  readonly boot: Boot;
+  readonly start: Start;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly reportBuilt: (worker: Worker) => void;
+}
+
+async function startOrSay({
+  services,
+  boot,
+  start,
+  clock,
+  log,
+  reportBuilt,
+}: StartParts): Promise<Worker> {
+  const { listeners, metricsRow, slot, readyServices } = start;
+  const dependencies = dependenciesOf(services);
   try {
     return await startWorker({
       boot,
-      services: services.map((service) => withSettings(service, boot)),
+      services: services
+        .filter((service) => service instanceof HttpProxyService)
+        .map((service) => withSettings(service, boot, dependencies)),
+      tasks: services
+        .filter((service) => service instanceof BackgroundService)
+        .map(({ name, task }) => ({ name, task, after: dependencies.get(name) ?? [] })),
+      readyServices,
       segments: mapSegments(boot),
       listeners,
       slot,
@@ -54,6 +74,11 @@ async function startOrSay(
       version: version(),
       time: { ...machineTime, clock },
       log: log.child({ slot }),
+      reports: {
+        built: reportBuilt,
+        serviceReady: (service) => tell({ kind: 'service-ready', service }),
+        dutyEnded: (duty, how) => tell({ kind: 'duty-ended', duty, how }),
+      },
     });
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
@@ -66,7 +91,11 @@ async function startOrSay(
   }
 }
 
-function withSettings(service: HttpProxyService, boot: Boot): WorkerService {
+function withSettings(
+  service: HttpProxyService,
+  boot: Boot,
+  dependencies: Dependencies,
+): WorkerService {
   const { name, proxy, timing, showMetrics } = service;
   const settings = boot.services.find((each) => each.name === name);
   if (settings === undefined) {
@@ -74,7 +103,8 @@ function withSettings(service: HttpProxyService, boot: Boot): WorkerService {
       `service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`,
     );
   }
-  return { name, proxy, settings, own: timing, showMetrics };
+  const after = dependencies.get(name) ?? [];
+  return { name, proxy, settings, own: timing, showMetrics, after };
 }
 
 function mapSegments(boot: Boot): ReadonlyMap<string, Segment> {
@@ -138,11 +168,14 @@ function listenToSupervisor(): Told {
 /** Does what the supervisor says until that is to drain. */
 async function untilDrained(worker: Worker, told: Told, log: Log) {
   for (;;) {
-    const message = await told.next('duty', 'reopen-logs', 'drain');
+    const message = await told.next('duty', 'service-ready', 'reopen-logs', 'drain');
     switch (message.kind) {
       case 'duty':
         log.debug({ duty: message.duty }, 'duty taken');
         worker.take(message.duty);
+        break;
+      case 'service-ready':
+        worker.serviceReady(message.service);
         break;
       case 'reopen-logs':
         worker.reopenLogs();

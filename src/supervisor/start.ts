@@ -2,7 +2,7 @@
 import { closeSync } from 'node:fs';
 import type { Settings } from '../shared/config/settings.ts';
 import { writeBoot, type Boot, type SegmentGrant } from '../shared/ipc/boot.ts';
-import type { BoundAddress } from '../shared/ipc/messages.ts';
+import { taskDuty, type BoundAddress } from '../shared/ipc/messages.ts';
 import { showPlace } from '../shared/ipc/place.ts';
 import type { ListenAddress, Plan } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
@@ -75,7 +75,7 @@ export async function startSupervisor(
   }
 
   async function build(
-    { listen, upstreams, limits }: Plan,
+    { listen, upstreams, tasks, serviceWaitMs, limits }: Plan,
     { version, operations, abort, inheritance = NOTHING }: SupervisorParts,
     closers: (() => unknown)[],
     closeAll: () => Promise<void>,
@@ -116,6 +116,8 @@ export async function startSupervisor(
       passingSlots: layout.passingSlots,
       grant: (slot) =>
         prepared?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
+      duties: ['health-probes', ...tasks.map(taskDuty)],
+      serviceWaitMs,
       log,
     });
     const page = new MetricsPage(

@@ -1,6 +1,11 @@
 /** Builds one worker from its parts. No other file knows them all, so start reading here. */
 import type { Boot } from '../shared/ipc/boot.ts';
-import type { BoundAddress, Duty, ListenerGrant } from '../shared/ipc/messages.ts';
+import {
+  taskDuty,
+  type BoundAddress,
+  type Duty,
+  type ListenerGrant,
+} from '../shared/ipc/messages.ts';
 import type { BootService } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
 import { PeerTable } from '../shared/memory/peer-table.ts';
@@ -29,6 +34,9 @@ import { handleRequest } from './proxy/handle-request.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
 import type { RetryOptions } from './proxy/retry-policy.ts';
+import { BackgroundTask, type WorkerTask } from './tasks/background-task.ts';
+import { Readiness } from './tasks/readiness.ts';
+import type { Dependency } from './tasks/task.ts';
 import { TlsServer, type Identity } from './tls/server.ts';
 import { Connector } from './upstream/connector.ts';
 import { dial, type Dial } from './upstream/dial.ts';
@@ -42,6 +50,8 @@ export interface WorkerService {
   readonly own: ServiceTiming;
   /** For one that serves the figures of all workers. */
   readonly showMetrics?: ((source: MetricsSource) => void) | undefined;
+  /** Accepts connections only once these are ready. */
+  readonly after?: readonly Dependency[];
 }
 
 /** What a program may say about the waits and retries of a service. */
@@ -69,6 +79,21 @@ export interface WorkerParts {
   readonly accessLog?: AccessLog;
   /** Instead of the network. */
   readonly network?: Network;
+  /** Of background services; each runs once there is the duty for it. */
+  readonly tasks?: readonly WorkerTask[];
+  /** Background services that are ready already. */
+  readonly readyServices?: readonly string[];
+  readonly reports?: Reports;
+}
+
+/** What a worker has to tell while it runs. */
+export interface Reports {
+  /** It can have duties, and be drained. It does not accept connections yet. */
+  built(worker: Worker): void;
+  /** The background service that it runs is ready. */
+  serviceReady(service: string): void;
+  /** `done`: nobody needs to do it again; `stopped`: another worker may. */
+  dutyEnded(duty: Duty, how: 'done' | 'stopped'): void;
 }
 
 /** How connections come and go: where there is a test at both ends, in memory. */
@@ -78,13 +103,17 @@ export interface Network {
 }
 
 export interface Worker {
+  /** Where it accepts connections. */
   readonly addresses: readonly BoundAddress[];
   take(duty: Duty): void;
+  /** A background service is ready, here or in another worker. */
+  serviceReady(service: string): void;
   reopenLogs(): void;
   /** Stops accepting, lets requests finish, cuts after `graceMs`; resolves when all is let go. */
   drain(idleMs: number, graceMs: number): Promise<void>;
 }
 
+/** Resolves once it accepts connections on all listeners, or is drained before. */
 export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const { boot, segments, time, log, network, slot } = parts;
   const deadlines = new Deadlines(time);
@@ -111,7 +140,11 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   });
   const maxAttempts = boot.settings.max_retries;
   const shared = { connector, deadlines, time, recorder, accessLog, log, maxAttempts };
-  const listeners = await openListeners(parts, deadlines, recorder, (service) => {
+  const readiness = new Readiness(time, parts.readyServices);
+  const tasks = tasksFrom(parts, readiness);
+  const stopping = new AbortController();
+  const listeners = new Map<ListenerGrant, Listener>();
+  const openService = (service: WorkerService) => {
     const { trusted_proxies, forwarded, via, paths, retry, timeouts } = service.settings;
     const { phaseTimeoutMs, requestTimeoutMs } = service.own;
     return new ProxyService({
@@ -135,25 +168,36 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       },
       paths: pathAllowances(paths),
     });
-  });
+  };
   let stopProber: (() => void) | undefined;
-  recorder.workerState(slot, 'ready');
+  let opening: Promise<void> | undefined;
 
-  return {
-    addresses: listeners.map(({ grant, listener }) => boundAddress(grant, listener)),
+  const worker: Worker = {
+    get addresses() {
+      return parts.listeners.flatMap((grant) => {
+        const listener = listeners.get(grant);
+        return listener === undefined ? [] : [boundAddress(grant, listener)];
+      });
+    },
 
     take(duty) {
-      switch (duty) {
-        case 'health-probes':
-          stopProber ??= startProber({
-            balancers: allBalancers(),
-            table: peers,
-            time,
-            dial: network?.dial ?? dial,
-            log,
-          });
+      if (duty === 'health-probes') {
+        stopProber ??= startProber({
+          balancers: allBalancers(),
+          table: peers,
+          time,
+          dial: network?.dial ?? dial,
+          log,
+        });
+        return;
       }
+      const task = tasks.get(duty);
+      // The supervisor knows the services of the same program.
+      if (task === undefined) throw new Error(`there is no duty "${duty}" in this program`);
+      void task.run().then((how) => parts.reports?.dutyEnded(duty, how));
     },
+
+    serviceReady: (service) => readiness.mark(service),
 
     reopenLogs() {
       accessLog.reopen();
@@ -163,19 +207,70 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     /** In reverse: first no new work, then what that work was using. */
     async drain(idleMs, graceMs) {
       recorder.workerState(slot, 'draining');
+      stopping.abort(new Error('the worker is draining'));
+      const tasksStopped = stopTasks(tasks, graceMs, parts);
+      await opening;
       await acceptWhatWaits();
-      for (const { listener } of listeners) listener.stopAccepting();
+      const opened = [...listeners.values()];
+      for (const listener of opened) listener.stopAccepting();
       const cut = setTimeout(() => {
-        for (const { listener } of listeners) listener.cut();
+        for (const listener of opened) listener.cut();
       }, graceMs);
-      await Promise.all(listeners.map(({ listener }) => listener.drain(idleMs)));
+      await Promise.all(opened.map((listener) => listener.drain(idleMs)));
       clearTimeout(cut);
+      await tasksStopped;
       stopProber?.();
       connector.close();
       stopFigures();
       await accessLog.close();
     },
   };
+
+  parts.reports?.built(worker);
+  const state = { deadlines, recorder, readiness, listeners };
+  opening = openListeners(parts, state, openService, stopping.signal);
+  await opening;
+  if (!stopping.signal.aborted) recorder.workerState(slot, 'ready');
+  return worker;
+}
+
+function tasksFrom(
+  { tasks = [], boot, time, log, reports }: WorkerParts,
+  readiness: Readiness,
+): ReadonlyMap<Duty, BackgroundTask> {
+  return new Map(
+    tasks.map((task) => {
+      const { name } = task;
+      const background = new BackgroundTask({
+        ...task,
+        configuration: boot.user,
+        readiness,
+        time,
+        log,
+        onReady() {
+          readiness.mark(name);
+          reports?.serviceReady(name);
+        },
+      });
+      return [taskDuty(name), background];
+    }),
+  );
+}
+
+/** Resolves when they have ended, or their time is over. */
+async function stopTasks(
+  tasks: ReadonlyMap<Duty, BackgroundTask>,
+  graceMs: number,
+  { time, log }: WorkerParts,
+): Promise<void> {
+  const stopped = [...tasks.values()].map((task) => task.stop());
+  const { promise: tooLate, resolve } = Promise.withResolvers<void>();
+  const cancel = time.after(graceMs, () => {
+    log.warn({ graceMs }, 'a task did not end within the grace period');
+    resolve();
+  });
+  await Promise.race([Promise.all(stopped), tooLate]);
+  cancel();
 }
 
 /**
@@ -193,23 +288,27 @@ function need(segments: ReadonlyMap<string, Segment>, name: string): Segment {
   return segment;
 }
 
-interface OpenListener {
-  readonly grant: ListenerGrant;
-  readonly listener: Listener;
+interface Opening {
+  readonly deadlines: Deadlines;
+  readonly recorder: Recorder;
+  readonly readiness: Readiness;
+  /** Those that are open. */
+  readonly listeners: Map<ListenerGrant, Listener>;
 }
 
+/** Each service as soon as what it depends on is ready. */
 async function openListeners(
-  { boot, services, listeners, log, network }: WorkerParts,
-  deadlines: Deadlines,
-  recorder: Recorder,
+  { boot, services, listeners: grants, log, network }: WorkerParts,
+  { deadlines, recorder, readiness, listeners }: Opening,
   open: (service: WorkerService) => ProxyService,
-): Promise<OpenListener[]> {
-  const opened: OpenListener[] = [];
+  stopping: AbortSignal,
+): Promise<void> {
   const budget = new ConnectionBudget(maxConnectionsOf(services));
-  for (const service of services) {
-    const { name } = service;
+  const openService = async (service: WorkerService) => {
+    const { name, after = [] } = service;
     const options = downstreamOptions(service, open(service), { deadlines, budget, log });
-    for (const grant of listeners) {
+    await readiness.wait(name, after, stopping);
+    for (const grant of grants) {
       if (grant.service !== name) continue;
       const listener = await Listener.open({
         target: targetOf(grant),
@@ -219,10 +318,16 @@ async function openListeners(
         onError: (error) => log.error({ err: error, service: name }, 'cannot accept'),
         accept: network?.accept,
       });
-      opened.push({ grant, listener });
+      listeners.set(grant, listener);
     }
+    readiness.mark(name);
+  };
+  try {
+    await Promise.all(services.map(openService));
+  } catch (thrown) {
+    // Told to drain while a service was waited for: it will not be needed any more.
+    if (!stopping.aborted) throw thrown;
   }
-  return opened;
 }
 
 function targetOf({ fd, place }: ListenerGrant): ListenTarget {

@@ -6,12 +6,17 @@
 import type { IdentityFiles } from '../tls/pem-files.ts';
 import type { Place } from './place.ts';
 
-export const IPC_VERSION = 2;
+export const IPC_VERSION = 3;
 
 /** Work that must be done once per host; one ready worker has each. */
-export type Duty = 'health-probes';
+export type Duty = 'health-probes' | TaskDuty;
 
-export const duties: readonly Duty[] = ['health-probes'];
+/** To run the task of a background service. */
+export type TaskDuty = `task:${string}`;
+
+export function taskDuty(service: string): TaskDuty {
+  return `task:${service}`;
+}
 
 /** A listening socket of a service, for one worker. */
 export interface ListenerGrant {
@@ -31,7 +36,11 @@ export type ToWorker =
       /** Its row in the metrics table; no other live process writes there. */
       readonly metricsRow: number;
       readonly listeners: readonly ListenerGrant[];
+      /** Background services that are ready already. */
+      readonly readyServices: readonly string[];
     }
+  /** A background service is ready, and stays it. */
+  | { readonly kind: 'service-ready'; readonly service: string }
   | { readonly kind: 'duty'; readonly duty: Duty }
   | {
       readonly kind: 'drain';
@@ -45,6 +54,15 @@ export type ToWorker =
 export type ToSupervisor =
   /** Waits for `start`. */
   | { readonly kind: 'hello'; readonly version: number }
+  /** Can have duties. It accepts connections once the services are ready that it waits for. */
+  | { readonly kind: 'built' }
+  /** The background service that it runs is ready. */
+  | { readonly kind: 'service-ready'; readonly service: string }
+  /**
+   * Has this duty no longer. `done`: nobody needs to do it again; `stopped`: the worker drains, and
+   * another may begin.
+   */
+  | { readonly kind: 'duty-ended'; readonly duty: Duty; readonly how: 'done' | 'stopped' }
   /** Accepts connections on all its listeners, which really have these addresses. */
   | { readonly kind: 'ready'; readonly addresses: readonly BoundAddress[] }
   /** Cannot start; the process ends. */

@@ -16,6 +16,10 @@ export interface Plan {
   readonly user: Readonly<Record<string, unknown>>;
   readonly services: readonly BootService[];
   readonly listen: readonly ListenAddress[];
+  /** Names of background services. */
+  readonly tasks: readonly string[];
+  /** So long a worker may wait for them before it accepts, in milliseconds. */
+  readonly serviceWaitMs: number;
   readonly upstreams: readonly PlannedUpstream[];
   readonly limits: readonly LimitSpec[];
   /** The program's own metrics. */

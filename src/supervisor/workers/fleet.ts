@@ -6,7 +6,6 @@
  */
 import cluster, { type Worker as Process } from 'node:cluster';
 import {
-  duties,
   IPC_VERSION,
   type BoundAddress,
   type Duty,
@@ -17,9 +16,9 @@ import {
 import type { Log } from '../../shared/log/log.ts';
 import type { MetricsTable } from '../../shared/memory/metrics-table.ts';
 import { ProcessSlot } from '../../shared/metrics/layout.ts';
-import { afterDeath } from './back-off.ts';
+import { afterDeath } from '../../shared/time/back-off.ts';
 
-/** A worker that is not ready by then is replaced. */
+/** A worker that is not ready by then is replaced; time to wait for services comes on top. */
 const START_TIMEOUT_MS = 30_000;
 
 export type SlotState = 'starting' | 'ready' | 'waiting' | 'draining';
@@ -39,6 +38,9 @@ export interface FleetParts {
   /** Slots of a metrics row that mean nothing after their process. */
   readonly passingSlots: ReadonlySet<number>;
   readonly grant: (slot: number) => ListenerGrant[];
+  readonly duties: readonly Duty[];
+  /** So long a worker may wait for background services before it accepts. */
+  readonly serviceWaitMs: number;
   readonly log: Log;
 }
 
@@ -48,6 +50,8 @@ interface Member {
   readonly metricsRow: number;
   readonly startedAt: number;
   readonly duties: Set<Duty>;
+  /** It can have duties, though it may not accept yet. */
+  isBuilt: boolean;
   state: SlotState;
   startTimer: NodeJS.Timeout | undefined;
 }
@@ -60,6 +64,8 @@ export class Fleet {
   readonly #youngDeaths = new Map<number, number>();
   readonly #waiting = new Map<number, NodeJS.Timeout>();
   readonly #freeRows: number[];
+  readonly #readyServices = new Set<string>();
+  readonly #doneDuties = new Set<Duty>();
   #stopping = false;
   #started: PromiseWithResolvers<readonly BoundAddress[]> | undefined;
   #onEmpty: (() => void) | undefined;
@@ -142,8 +148,9 @@ export class Fleet {
       metricsRow,
       startedAt: performance.now(),
       duties: new Set(),
+      isBuilt: false,
       state: 'starting',
-      startTimer: setTimeout(() => this.#startedTooSlowly(member), START_TIMEOUT_MS),
+      startTimer: setTimeout(() => this.#startedTooSlowly(member), this.#startTimeoutMs),
     };
     this.#members.set(slot, member);
     process.on('message', (message: ToSupervisor) => this.#heard(member, message));
@@ -157,6 +164,13 @@ export class Fleet {
     switch (message.kind) {
       case 'hello':
         return this.#greet(member, message.version);
+      case 'built':
+        member.isBuilt = true;
+        return this.#assignDuties();
+      case 'service-ready':
+        return this.#serviceReady(message.service);
+      case 'duty-ended':
+        return this.#dutyEnded(member, message.duty, message.how);
       case 'ready':
         return this.#ready(member, message.addresses);
       case 'failed':
@@ -175,7 +189,15 @@ export class Fleet {
     }
     const { slot, metricsRow } = member;
     const listeners = this.#parts.grant(slot);
-    send(member, { kind: 'start', version: IPC_VERSION, slot, metricsRow, listeners });
+    const readyServices = [...this.#readyServices];
+    send(member, {
+      kind: 'start',
+      version: IPC_VERSION,
+      slot,
+      metricsRow,
+      listeners,
+      readyServices,
+    });
   }
 
   #ready(member: Member, addresses: readonly BoundAddress[]): void {
@@ -184,7 +206,6 @@ export class Fleet {
     if (member.state === 'starting') member.state = 'ready';
     const { slot, process } = member;
     this.#parts.log.info({ slot, workerPid: process.process.pid }, 'worker ready');
-    this.#assignDuties();
     const members = [...this.#members.values()];
     if (members.length === this.#parts.slots && members.every(({ state }) => state === 'ready')) {
       this.#started?.resolve(addresses);
@@ -202,7 +223,7 @@ export class Fleet {
     const { slot, process } = member;
     this.#parts.log.error(
       { slot, workerPid: process.process.pid },
-      `worker not ready after ${START_TIMEOUT_MS} ms`,
+      `worker not ready after ${this.#startTimeoutMs} ms`,
     );
     process.process.kill('SIGKILL');
   }
@@ -251,16 +272,37 @@ export class Fleet {
     this.#waiting.set(slot, timer);
   }
 
+  get #startTimeoutMs(): number {
+    return START_TIMEOUT_MS + this.#parts.serviceWaitMs;
+  }
+
+  #serviceReady(service: string): void {
+    if (this.#readyServices.has(service)) return;
+    this.#readyServices.add(service);
+    for (const member of this.#members.values()) send(member, { kind: 'service-ready', service });
+  }
+
+  #dutyEnded(member: Member, duty: Duty, how: 'done' | 'stopped'): void {
+    member.duties.delete(duty);
+    if (how === 'done') this.#doneDuties.add(duty);
+    else if (!this.#stopping) this.#assignDuties();
+  }
+
+  /** Each to whom has the fewest. */
   #assignDuties(): void {
     const members = [...this.#members.values()];
-    for (const duty of duties) {
-      if (members.some((member) => member.duties.has(duty))) continue;
-      const taker = members.find(({ state }) => state === 'ready');
+    for (const duty of this.#parts.duties) {
+      if (this.#doneDuties.has(duty) || members.some((member) => member.duties.has(duty))) continue;
+      const [taker] = members.filter(canTake).sort((a, b) => a.duties.size - b.duties.size);
       if (taker === undefined) continue;
       taker.duties.add(duty);
       send(taker, { kind: 'duty', duty });
     }
   }
+}
+
+function canTake({ isBuilt, state }: Member): boolean {
+  return isBuilt && state !== 'draining';
 }
 
 /** A worker whose channel is gone is about to be reported dead; what was sent to it is moot. */

@@ -1,6 +1,6 @@
-/** How long to wait before a dead worker is replaced. Pure. */
+/** How long to wait before a dead worker is replaced, or a task that failed started again. Pure. */
 
-/** A worker that lived at least this long was well: its end says nothing about the next one. */
+/** What lived at least this long was well: its end says nothing about the next one. */
 const YOUNG_MS = 5_000;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
@@ -12,8 +12,8 @@ export interface DeathRecord {
 }
 
 /**
- * The first young death is replaced at once too, since a request may have
- * killed it; from the second one on the wait doubles, so that a program that
+ * After the first young death there is no wait either, since a request may have
+ * been the cause; from the second one on the wait doubles, so that a program that
  * cannot run does not burn the machine.
  */
 export function afterDeath(youngDeathsBefore: number, livedMs: number): DeathRecord {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { afterDeath } from '../../../../src/supervisor/workers/back-off.ts';
+import { afterDeath } from '../../../../src/shared/time/back-off.ts';
 
 describe('a dead worker', () => {
   const cases = [
