@@ -5,7 +5,7 @@ export interface TaskContext {
   /** Aborted when the worker drains; the task then has the grace period to come to an end. */
   readonly signal: AbortSignal;
   /** Lets the services begin that depend on this one; once is enough. A task that ends is ready, too. */
-  ready(): void;
+  readonly ready: () => void;
   /** Lines written here carry the service's name. */
   readonly log: Log;
   /** The program's own keys of the configuration, as `server.configuration`. */
