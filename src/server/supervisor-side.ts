@@ -1,5 +1,7 @@
 /** What a program's first process does: read the command line, check, supervise, stop. */
+import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { defaultConfig, loadConfig } from '../shared/config/load.ts';
 import type { Loaded } from '../shared/config/load.ts';
 import { formatProblem, formatProblems } from '../shared/config/problem.ts';
@@ -9,6 +11,8 @@ import type { ListenAddress } from '../shared/ipc/plan.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
 import type { PemContents, PemFiles } from '../shared/tls/pem-files.ts';
 import { readArgs, type Options } from '../supervisor/cli/args.ts';
+import type { VerbCall } from '../supervisor/cli/run-verb.ts';
+import { controlPath, type ControlPath } from '../supervisor/control/control-path.ts';
 import { Lifecycle } from '../supervisor/lifecycle.ts';
 import { Signals } from '../supervisor/signals.ts';
 import {
@@ -62,6 +66,10 @@ export class SupervisorSide {
     try {
       const invocation = readArgs(args, programName(), version());
       if (invocation.kind === 'print') return endWith(0, invocation.text);
+      if (invocation.kind === 'ask') {
+        const { kind: _, ...asked } = invocation;
+        return endAsVerb({ ...asked, program: programName(), main: process.argv[1]! });
+      }
       return SupervisorSide.#load(invocation.options);
     } catch (thrown) {
       return endWithError(thrown);
@@ -127,13 +135,14 @@ export class SupervisorSide {
 
   async #supervise({ services, startHooks }: Program, signals: Signals): Promise<never> {
     const { settings } = this;
+    const control = this.#controlPath();
     if (settings.working_directory !== undefined) changeDirectory(settings.working_directory);
     const log = openLog(settings);
     for (const warning of this.#warnings) log.warn({ conf: this.#options.conf }, warning);
     const lifecycle = new Lifecycle(log, version());
     signals.direct(lifecycle, log);
     await lifecycle.run({
-      start: (abort) => this.#start(services, { log, operations: lifecycle, abort }),
+      start: (abort) => this.#start(services, { log, control, operations: lifecycle, abort }),
       whenUp: (supervisor) => this.#announce(startHooks, supervisor, log),
     });
     log.info({}, 'stopped');
@@ -141,9 +150,18 @@ export class SupervisorSide {
     process.exit(0);
   }
 
+  /** Before the process leaves the folder where it was started. */
+  #controlPath(): ControlPath {
+    try {
+      return controlPath(this.settings, this.#options.conf ?? process.argv[1]!, process.cwd());
+    } catch (thrown) {
+      throw new StartupError((thrown as Error).message, { cause: thrown });
+    }
+  }
+
   async #start(
     services: readonly Service[],
-    parts: Pick<SupervisorParts, 'log' | 'operations' | 'abort'>,
+    parts: Pick<SupervisorParts, 'log' | 'control' | 'operations' | 'abort'>,
   ): Promise<StartedSupervisor> {
     const { settings, user, pem } = this;
     const plan = planOf(services, { settings, user, pem });
@@ -205,6 +223,19 @@ function changeDirectory(path: string): void {
 
 function programName(): string {
   return basename(process.argv[1] ?? 'sluice').replace(/\.[cm]?[jt]s$/, '');
+}
+
+/** Waits, without going back to the program, and ends as the process that asks does. */
+function endAsVerb(call: VerbCall): never {
+  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+  const entry = new URL(`../supervisor/cli/verb-process${extension}`, import.meta.url);
+  const { status, error } = spawnSync(
+    process.execPath,
+    [...process.execArgv, fileURLToPath(entry), JSON.stringify(call)],
+    { stdio: 'inherit' },
+  );
+  if (error !== undefined) throw new StartupError(`cannot ask: ${error.message}`, { cause: error });
+  process.exit(status ?? 2);
 }
 
 function endWithError(thrown: unknown): never {

@@ -16,6 +16,7 @@ import {
   type LastReload,
   type Operations,
   type Outcome,
+  type PeerStatus,
   type State,
   type Status,
   type Supervisor,
@@ -120,6 +121,10 @@ export class Lifecycle implements Operations {
     if (this.#supervisor === undefined) this.#reopenAfterStart = true;
     else if (this.#state !== 'gone') this.#supervisor.reopenLogs();
     return done('log files are opened anew');
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.#supervisor?.peers() ?? [];
   }
 
   async #serve(whenUp: () => Promise<void>): Promise<void> {

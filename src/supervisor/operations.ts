@@ -4,6 +4,7 @@
  * reload is the same reload whoever asks for it.
  */
 import type { BoundAddress } from '../shared/ipc/messages.ts';
+import type { Verdict } from '../shared/memory/peer-table.ts';
 import type { Slot } from './workers/fleet.ts';
 
 /** Texts are for the caller's terminal and may have several lines: problems with place and caret. */
@@ -58,11 +59,21 @@ export interface Operations {
   /** Ends at once. */
   stop(): Outcome;
   reopenLogs(): Outcome;
+  /** None before the start is over. */
+  peers(): readonly PeerStatus[];
+}
+
+export interface PeerStatus {
+  readonly upstream: string;
+  readonly peer: string;
+  readonly health: Verdict;
 }
 
 /** What only a started supervisor knows. */
 export interface SupervisorStatus {
   readonly addresses: readonly BoundAddress[];
+  /** Path of the control socket. */
+  readonly control: string | undefined;
   readonly workers: readonly Slot[];
   /** Workers that died and were replaced. */
   readonly restarts: number;
@@ -83,6 +94,7 @@ export interface Supervisor {
   /** As `upgrade`. */
   handOff(abort: AbortSignal): Promise<Outcome>;
   reopenLogs(): void;
+  peers(): readonly PeerStatus[];
   /** Resolves when nothing runs any more. */
   drain(reason: DrainReason): Promise<void>;
   /** As `drain`, at once; also in the middle of one. */

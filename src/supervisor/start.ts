@@ -22,6 +22,8 @@ import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { MetricsPage } from '../shared/metrics/page.ts';
 import { bindMetrics } from '../shared/metrics/program.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
+import type { ControlPath } from './control/control-path.ts';
+import { openControlServer, type ControlServer } from './control/control-server.ts';
 import { NOTHING, type Inheritance } from './inheritance.ts';
 import { ListeningSockets } from './listeners/sockets.ts';
 import { SegmentStore } from './memory/segment-store.ts';
@@ -36,6 +38,7 @@ export interface SupervisorParts {
   readonly version: string;
   /** For those who ask through the control socket or the admin page. */
   readonly operations: Operations;
+  readonly control: ControlPath;
   /** Gives the start up. */
   readonly abort: AbortSignal;
   /** Sockets and segments of a predecessor; what the plan has no use for is closed. */
@@ -147,6 +150,8 @@ export async function startSupervisor(
     );
     const admin = await openAdmin(settings, page, fleet, operations);
     if (admin !== undefined) closers.push(() => admin.close());
+    const control = libc && (await openControl(parts, libc));
+    if (control !== undefined) closers.push(() => control.close());
     dropPrivileges(settings.user, settings.group);
     closers.push(() => fleet.kill());
     prepared?.listen();
@@ -161,10 +166,21 @@ export async function startSupervisor(
         sockets: sockets?.inventory ?? [],
         segments: store.inventory,
       }),
-      status: () => ({ addresses, workers: fleet.slots, restarts: fleet.restarts }),
+      status: () => ({
+        addresses,
+        control: control?.path,
+        workers: fleet.slots,
+        restarts: fleet.restarts,
+      }),
       reload: () => Promise.resolve(refused('reload is not available in this version')),
       upgrade: () => Promise.resolve(refused('upgrade is not available in this version')),
       handOff: () => Promise.resolve(refused('hand-off is not available in this version')),
+      peers: () =>
+        peerRows.map(({ upstream, peer, row }) => ({
+          upstream,
+          peer,
+          health: peers.verdict(row),
+        })),
       reopenLogs() {
         log.reopen();
         fleet.reopenLogs();
@@ -224,6 +240,25 @@ function grants(segments: readonly Segment[]): SegmentGrant[] {
 
 /** In a worker; the boot file comes just before. */
 const FIRST_SEGMENT_FD = 5;
+
+async function openControl(
+  { control, operations, log }: SupervisorParts,
+  libc: Libc,
+): Promise<ControlServer | undefined> {
+  const { path, explicit } = control;
+  try {
+    const uid = process.getuid?.() ?? 0;
+    return await openControlServer({ path, uid, operations, libc, log });
+  } catch (thrown) {
+    const reason = `cannot listen on the control socket ${path}: ${(thrown as Error).message}`;
+    if (explicit) throw new StartupError(reason, { cause: thrown });
+    log.warn(
+      { reason },
+      'only signals reach this process; name a socket of its own with control_sock',
+    );
+    return undefined;
+  }
+}
 
 async function openAdmin(
   { admin }: Settings,

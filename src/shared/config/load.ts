@@ -18,6 +18,7 @@ import { partsOf, type Parts, type RouteParts, type UpstreamParts } from './part
 import { nearest, type Problem } from './problem.ts';
 import { connectionSchema, pingoraOnly, settingsSchema } from './schema.ts';
 import type { Settings } from './settings.ts';
+import { substituteVariables } from './variables.ts';
 
 export interface Loaded {
   readonly ok: true;
@@ -151,21 +152,15 @@ class Reading {
       Scalar: (key, scalar) => {
         if (key === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('$'))
           return;
-        scalar.value = scalar.value.replace(
-          /\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})/g,
-          (found, bare?: string, braced?: string) => {
-            const name = bare ?? braced;
-            if (name === undefined) return '$';
-            const value = this.#env[name];
-            if (value === undefined)
-              this.#problem(
-                scalar.range?.[0] ?? 0,
-                [],
-                `the environment has no variable ${name}; write $$ for a dollar sign`,
-              );
-            return value ?? found;
-          },
-        );
+        const { text, unknown } = substituteVariables(scalar.value, this.#env);
+        scalar.value = text;
+        for (const name of unknown) {
+          this.#problem(
+            scalar.range?.[0] ?? 0,
+            [],
+            `the environment has no variable ${name}; write $$ for a dollar sign`,
+          );
+        }
       },
     });
   }

@@ -480,6 +480,11 @@ export const settingsSchema = z.object({
     .describe('Worker processes; `auto` is one per core.')
     .transform((threads) => (threads === 'auto' ? availableParallelism() : threads)),
   pid_file: path.optional().describe('Where the supervisor writes its process id.'),
+  control_sock: path
+    .optional()
+    .describe(
+      'Unix socket for `sluice status`, `reload` and the like. Default: beside `pid_file` or `upgrade_sock`, named after it; without either, in the folder for sockets of the user who starts it.',
+    ),
   upgrade_sock: path.optional().describe('Kept for the hand-off to a successor.'),
   error_log: path.optional().describe('File of the process log. Default: standard error.'),
   access_log: z

@@ -70,7 +70,7 @@ function bindUnix(libc: Libc, place: UnixPlace): Bound {
 }
 
 /** What a process that was killed has left behind. */
-function removeStale(libc: Libc, path: string): void {
+export function removeStale(libc: Libc, path: string): void {
   const there = fileAt(path);
   if (there === undefined) return;
   if (!there.isSocket()) throw new Error('there is a file of that name, and it is not a socket');

@@ -19,10 +19,11 @@ function scripted() {
   };
   const drained = Promise.withResolvers<void>();
   const supervisor = {
-    status: () => ({ addresses: [], workers: [], restarts: 0 }),
+    status: () => ({ addresses: [], control: undefined, workers: [], restarts: 0 }),
     reload: operation('reload'),
     upgrade: operation('upgrade'),
     handOff: operation('hand-off'),
+    peers: () => [],
     reopenLogs: () => void calls.push('reopen-logs'),
     drain(reason: string) {
       calls.push(`drain ${reason}`);

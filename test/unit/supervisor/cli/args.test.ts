@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { readArgs, type Options } from '../../../../src/supervisor/cli/args.ts';
 
-const NOTHING: Options = { conf: undefined, test: false, threads: undefined };
+const NOTHING: Options = {
+  conf: undefined,
+  test: false,
+  daemon: false,
+  upgrade: false,
+  threads: undefined,
+};
 
 const accepted: { args: string[]; options: Partial<Options> }[] = [
   { args: [], options: {} },
