@@ -10,8 +10,10 @@
  */
 import { isIPv6 } from 'node:net';
 import type { Exchange } from './exchange.ts';
+import { inOnePiece } from '../../shared/text/in-one-piece.ts';
 import type { Headers } from './headers.ts';
 import type { ClientAddress } from './exchange.ts';
+import type { HttpVersion } from './message.ts';
 import { knownNames, UNDERSCORED } from './known-names.ts';
 import { CLAIMS, NameSet } from './name-set.ts';
 import type { Trust } from './trust.ts';
@@ -45,14 +47,18 @@ export function setForwarded(
   const { address } = exchange.client;
   if (!headers.lacks(UNDERSCORED)) headers.deleteAll(TWINS);
   headers.remove(PROXY);
-  const { trusts } = options;
+  const { trusts, via } = options;
   if (trusts === undefined || !trusts(address)) {
     headers.remove(CLAIMED);
-    headers.pushLines(ownClaims(exchange, options), CLAIMED);
+    const { claims, claimsAndVia } = ownLines(exchange, options);
+    if (via !== undefined && headers.lacks(VIA)) {
+      return headers.pushLines(claimsAndVia, CLAIMED | VIA);
+    }
+    headers.pushLines(claims, CLAIMED);
   } else {
     extendClaims(headers, exchange, options.forwarded === true);
   }
-  if (options.via !== undefined) addVia(headers, exchange.request.version, options.via);
+  if (via !== undefined) extend(headers, 'Via', `${exchange.request.version} ${via}`);
 }
 
 function extendClaims(headers: Headers, exchange: Exchange, forwarded: boolean): void {
@@ -67,47 +73,46 @@ function extendClaims(headers: Headers, exchange: Exchange, forwarded: boolean):
 }
 
 /** The same for every request of a connection that asks for the same host. */
-interface KnownClaims {
+interface OwnLines {
   readonly authority: string;
+  readonly version: HttpVersion;
   readonly scheme: string;
   readonly options: ForwardedOptions;
-  readonly lines: string;
+  readonly claims: string;
+  /** With a `Via` that begins the chain. */
+  readonly claimsAndVia: string;
 }
-const knownClaims = new WeakMap<ClientAddress, KnownClaims>();
+const knownLines = new WeakMap<ClientAddress, OwnLines>();
 
-function ownClaims({ client, request, scheme }: Exchange, options: ForwardedOptions): string {
-  const { authority } = request;
-  const known = knownClaims.get(client);
+function ownLines(exchange: Exchange, options: ForwardedOptions): OwnLines {
+  const { client, scheme } = exchange;
+  const { authority, version } = exchange.request;
+  const known = knownLines.get(client);
   if (
     known !== undefined &&
     known.authority === authority &&
+    known.version === version &&
     known.scheme === scheme &&
     known.options === options
   ) {
-    return known.lines;
+    return known;
   }
+  const claims = inOnePiece(claimLines(exchange, options));
+  const claimsAndVia = inOnePiece(`${claims}Via: ${version} ${options.via}\r\n`);
+  const made = { authority, version, scheme, options, claims, claimsAndVia };
+  knownLines.set(client, made);
+  return made;
+}
+
+function claimLines({ client, request, scheme }: Exchange, options: ForwardedOptions): string {
+  const { authority } = request;
   const { address } = client;
   const host = authority === '' ? '' : `X-Forwarded-Host: ${authority}\r\n`;
   const element =
     options.forwarded === true
       ? `Forwarded: ${forwardedElement(address, scheme, authority)}\r\n`
       : '';
-  const lines = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${host}${element}`;
-  knownClaims.set(client, { authority, scheme, options, lines });
-  return lines;
-}
-
-/** By the protocol's version. */
-const viaLines = new Map<string, { readonly via: string; readonly line: string }>();
-
-function addVia(headers: Headers, version: string, via: string): void {
-  if (!headers.lacks(VIA)) return extend(headers, 'Via', `${version} ${via}`);
-  let known = viaLines.get(version);
-  if (known?.via !== via) {
-    known = { via, line: `Via: ${version} ${via}\r\n` };
-    viaLines.set(version, known);
-  }
-  headers.pushLines(known.line, VIA);
+  return `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\n${host}${element}`;
 }
 
 /** One field with everything that was there and the new element last. */

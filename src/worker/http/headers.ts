@@ -20,6 +20,7 @@ import { isNameAt, lengthBit, sameName, type NameSet } from './name-set.ts';
  * value does, and the bit of its name (`known-names.ts`).
  */
 const MARKS = 5;
+const VALUE_START = 2;
 const VALUE_END = 3;
 const BIT = 4;
 /** In place of the start of a removed field's name. */
@@ -60,6 +61,8 @@ export class Headers {
   #marksAreShared = false;
   #present: KnownNames;
   #repeated: KnownNames;
+  /** Of the parsed fields, those with these names are gone, whatever the marks say: to note that costs nothing. */
+  #removed: KnownNames = 0;
   /** The fields after the parsed ones: name, value, name, value. */
   #added: string[];
   /** And behind those, lines of Sluice's own that are looked at only if somebody asks. */
@@ -86,7 +89,7 @@ export class Headers {
     this.#readOwnLines();
     let count = this.#added.length / 2;
     for (let at = 0; at < this.#marks.length; at += MARKS) {
-      if (this.#marks[at] !== REMOVED) count += 1;
+      if (this.#isThere(at)) count += 1;
     }
     return count;
   }
@@ -106,10 +109,8 @@ export class Headers {
   /** The first value of the field with that bit, whose name is `name`. */
   known(bit: KnownNames, name: string): string | undefined {
     if ((this.#present & bit) === 0) return undefined;
-    const marks = this.#marks;
-    for (let at = 0; at < marks.length; at += MARKS) {
-      if (marks[at + BIT] === bit && marks[at] !== REMOVED) return this.#valueAt(at);
-    }
+    const mark = this.#findKnown(bit);
+    if (mark >= 0) return this.#valueAt(mark);
     const at = this.#findAdded(name, 0);
     return at < 0 ? undefined : this.#added[at + 1];
   }
@@ -118,10 +119,7 @@ export class Headers {
   remove(names: KnownNames): void {
     if ((this.#present & names) === 0) return;
     this.#readOwnLines();
-    const marks = this.#ownMarks();
-    for (let at = 0; at < marks.length; at += MARKS) {
-      if ((marks[at + BIT]! & names) !== 0) marks[at] = REMOVED;
-    }
+    this.#removed |= names;
     if (this.#added.length > 0) this.#keepAdded((name) => (knownName(name) & names) === 0);
     this.#present &= ~names;
     this.#repeated &= ~names;
@@ -193,12 +191,16 @@ export class Headers {
 
   /** Removes every field of that name. */
   delete(name: string): this {
+    const bit = knownName(name) & ~UNDERSCORED;
+    if (bit !== 0) {
+      this.remove(bit);
+      return this;
+    }
     this.#readOwnLines();
     for (let at = this.#findParsed(name, 0); at >= 0; at = this.#findParsed(name, at + MARKS)) {
       this.#ownMarks()[at] = REMOVED;
     }
     if (this.#added.length > 0) this.#keepAdded((added) => !sameName(added, name));
-    this.#forget(name);
     return this;
   }
 
@@ -224,6 +226,7 @@ export class Headers {
     this.#marksAreShared = true;
     copy.#present = this.#present;
     copy.#repeated = this.#repeated;
+    copy.#removed = this.#removed;
     copy.#ownLines = this.#ownLines;
     if (this.#added.length > 0) copy.#added = this.#added.slice();
     return copy;
@@ -232,7 +235,7 @@ export class Headers {
   *[Symbol.iterator](): IterableIterator<[name: string, value: string]> {
     this.#readOwnLines();
     for (let at = 0; at < this.#marks.length; at += MARKS) {
-      if (this.#marks[at] !== REMOVED) yield [this.#nameAt(at), this.#valueAt(at)];
+      if (this.#isThere(at)) yield [this.#nameAt(at), this.#valueAt(at)];
     }
     for (let at = 0; at < this.#added.length; at += 2) {
       yield [this.#added[at]!, this.#added[at + 1]!];
@@ -251,13 +254,14 @@ export class Headers {
   /** Runs of lines between removed ones, each in one piece. */
   #plainLines(): string {
     const marks = this.#marks;
+    const removed = this.#removed;
     const { text } = this.#parsed;
     let lines = '';
     let runStart = -1;
     let runEnd = -1;
     for (let at = 0; at < marks.length; at += MARKS) {
       const start = marks[at]!;
-      if (start === REMOVED) continue;
+      if (start === REMOVED || (marks[at + BIT]! & removed) !== 0) continue;
       if (start !== runEnd) {
         if (runStart >= 0) lines += text.slice(runStart, runEnd);
         runStart = start;
@@ -270,7 +274,7 @@ export class Headers {
   #tidiedLines(): string {
     let lines = '';
     for (let at = 0; at < this.#marks.length; at += MARKS) {
-      if (this.#marks[at] !== REMOVED) lines += `${this.#nameAt(at)}: ${this.#valueAt(at)}\r\n`;
+      if (this.#isThere(at)) lines += `${this.#nameAt(at)}: ${this.#valueAt(at)}\r\n`;
     }
     return lines;
   }
@@ -283,19 +287,12 @@ export class Headers {
     this.#present |= bit;
   }
 
-  /** No field of that name is left. That there is no underscore left is not worth finding out. */
-  #forget(name: string): void {
-    const bit = knownName(name) & ~UNDERSCORED;
-    this.#present &= ~bit;
-    this.#repeated &= ~bit;
-  }
-
   #countAgain(): void {
     this.#present = 0;
     this.#repeated = 0;
     const marks = this.#marks;
     for (let at = 0; at < marks.length; at += MARKS) {
-      if (marks[at] === REMOVED) continue;
+      if (!this.#isThere(at)) continue;
       this.#repeated |= this.#present & marks[at + BIT]!;
       this.#present |= marks[at + BIT]!;
     }
@@ -303,6 +300,11 @@ export class Headers {
   }
 
   // ── the three places where fields are ─────────────────────────────────────
+
+  /** Whether the parsed field with that mark has not been removed. */
+  #isThere(mark: number): boolean {
+    return this.#marks[mark] !== REMOVED && (this.#marks[mark + BIT]! & this.#removed) === 0;
+  }
 
   /** Marks that may be changed. */
   #ownMarks(): number[] {
@@ -335,6 +337,7 @@ export class Headers {
     if (this.#marks.length === 0) return;
     const fields = [...this].flat();
     this.#marks = [];
+    this.#removed = 0;
     this.#marksAreShared = false;
     this.#added = fields;
   }
@@ -344,7 +347,17 @@ export class Headers {
   }
 
   #valueAt(mark: number): string {
-    return this.#parsed.text.slice(this.#marks[mark + 2], this.#marks[mark + VALUE_END]);
+    return this.#parsed.text.slice(this.#marks[mark + VALUE_START], this.#marks[mark + VALUE_END]);
+  }
+
+  /** The first parsed one. */
+  #findKnown(bit: KnownNames): number {
+    if ((this.#removed & bit) !== 0) return -1;
+    const marks = this.#marks;
+    for (let at = 0; at < marks.length; at += MARKS) {
+      if (marks[at + BIT] === bit && marks[at] !== REMOVED) return at;
+    }
+    return -1;
   }
 
   #findParsed(name: string, from: number): number {
@@ -353,7 +366,7 @@ export class Headers {
     const marks = this.#marks;
     for (let at = from; at < marks.length; at += MARKS) {
       const start = marks[at]!;
-      if (marks[at + 1]! - start !== length || start === REMOVED) continue;
+      if (marks[at + 1]! - start !== length || !this.#isThere(at)) continue;
       if (isNameAt(this.#parsed.text, start, name)) return at;
     }
     return -1;

@@ -8,6 +8,7 @@
  * most 4,096 bytes to a pipe (POSIX, PIPE_BUF).
  */
 import { closeSync, openSync, write } from 'node:fs';
+import { inOnePiece } from '../../shared/text/in-one-piece.ts';
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 
 export interface AccessEntry {
@@ -254,7 +255,7 @@ class Parts {
     const known = this.#parts.get(value);
     if (known !== undefined) return known;
     if (this.#parts.size >= MAX_PARTS) this.#parts.clear();
-    const part = this.#make(value);
+    const part = inOnePiece(this.#make(value));
     this.#parts.set(value, part);
     return part;
   }
@@ -272,7 +273,9 @@ const statusParts = new Map<string, string[]>();
 function statusPart(version: string, status: number): string {
   let ofVersion = statusParts.get(version);
   if (ofVersion === undefined) statusParts.set(version, (ofVersion = []));
-  return (ofVersion[status] ??= `","version":"${version}","status":${status},"bytes_sent":`);
+  return (ofVersion[status] ??= inOnePiece(
+    `","version":"${version}","status":${status},"bytes_sent":`,
+  ));
 }
 
 let startMs = Number.NaN;
@@ -284,7 +287,7 @@ function lineStart(ms: number, service: string): string {
   if (ms !== startMs || service !== startService) {
     startMs = ms;
     startService = service;
-    start = `{"time":"${new Date(ms).toISOString()}${servicePart.get(service)}`;
+    start = inOnePiece(`{"time":"${new Date(ms).toISOString()}${servicePart.get(service)}`);
   }
   return start;
 }

@@ -1,6 +1,6 @@
 /** An answer of Sluice's own, made without asking a peer. */
-import { STATUS_CODES } from 'node:http';
 import { Headers } from '../http/headers.ts';
+import { reasonOf } from '../http/status.ts';
 
 export interface AnswerInit {
   readonly status: number;
@@ -39,5 +39,5 @@ function bodyOf(given: AnswerBody | undefined): Answer['body'] {
 
 /** The standard words for a status: `404 Not Found`. */
 export function statusText(status: number): string {
-  return `${status} ${STATUS_CODES[status] ?? 'Unknown'}`;
+  return `${status} ${reasonOf(status)}`;
 }

@@ -1,6 +1,7 @@
 /** One request and its answer, as the phases see it. */
 import type { Log } from '../../shared/log/log.ts';
 import type { ErrorCode } from '../../shared/errors/catalog.ts';
+import { inOnePiece } from '../../shared/text/in-one-piece.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import type { Time } from '../../shared/time/time.ts';
@@ -167,7 +168,8 @@ export class Session<Ctx = unknown> {
 
   /** The peer may see this request twice without harm (RFC 9110 §9.2.2). */
   get isIdempotent(): boolean {
-    return IDEMPOTENT.has(this.request.method);
+    const { method } = this.request;
+    return method === 'GET' || IDEMPOTENT.has(method);
   }
 
   /** The worker finishes what it has and takes no new connections. */
@@ -282,7 +284,7 @@ export function nextRequestId(): string {
   if (ofThousand === LOW_DIGITS.length) {
     ofThousand = 0;
     thousands += 1;
-    requestIdStart = REQUEST_ID_PREFIX + thousands;
+    requestIdStart = inOnePiece(REQUEST_ID_PREFIX + thousands);
   }
   const id = requestIdStart + LOW_DIGITS[ofThousand]!;
   ofThousand += 1;

@@ -5,7 +5,7 @@
  * proxies in a row, and each such difference is a way to smuggle a request.
  */
 import { Headers, type ParsedFields } from '../../http/headers.ts';
-import { knownNameAt, UNDERSCORED } from '../../http/known-names.ts';
+import { knownNameAt, UNDERSCORED, type KnownNames } from '../../http/known-names.ts';
 import { lengthBit } from '../../http/name-set.ts';
 import { Malformed } from '../malformed.ts';
 import { byteClasses, COLON, CR, FIELD_VALUE, HT, LF } from './bytes.ts';
@@ -84,6 +84,18 @@ export class FieldSectionReader {
     return new Headers(undefined, parsed);
   }
 
+  /** Whether that is the value of the first field with that bit that the last `read` of these bytes found. */
+  valueIs(name: KnownNames, bytes: Uint8Array, value: Uint8Array): boolean {
+    const marks = this.#marks;
+    for (let at = 0; at < this.#markCount; at += 5) {
+      if (marks[at + 4] !== name) continue;
+      const start = marks[at + 2]! + this.#base;
+      const end = marks[at + 3]! + this.#base;
+      return areAt(bytes, start, end, value);
+    }
+    return false;
+  }
+
   #readField(bytes: Buffer, from: number, end: number): number {
     const classes = byteClasses;
     let at = from;
@@ -123,6 +135,14 @@ export class FieldSectionReader {
     this.#markCount = mark + 5;
     return at + 2;
   }
+}
+
+function areAt(bytes: Uint8Array, start: number, end: number, wanted: Uint8Array): boolean {
+  if (end - start !== wanted.length) return false;
+  for (let at = 0; at < wanted.length; at++) {
+    if (bytes[start + at] !== wanted[at]) return false;
+  }
+  return true;
 }
 
 function badLineEnd(

@@ -51,7 +51,8 @@ export class RequestHeadParser {
   #targetEnd = 0;
   #version: HttpVersion = '1.1';
   /** The latest one that was found valid. */
-  #lastHost: string | undefined;
+  #lastHost = '';
+  #lastHostBytes: Uint8Array | undefined;
 
   constructor(limits: HeadLimits = DEFAULT_HEAD_LIMITS) {
     this.limits = limits;
@@ -72,7 +73,7 @@ export class RequestHeadParser {
     if (afterHead === INCOMPLETE) return this.#needMore(end - from);
     if (afterHead - from > this.limits.maxHeadBytes) throw this.#headTooLarge();
     // One string for all of it: to make one for each part would cost as much as all the rest.
-    this.#parsed = this.#judge(bytes.latin1Slice(from, afterHead), from);
+    this.#parsed = this.#judge(bytes, bytes.latin1Slice(from, afterHead), from);
     return afterHead;
   }
 
@@ -170,12 +171,12 @@ export class RequestHeadParser {
   // ── what the head means ───────────────────────────────────────────────────
 
   /** @param from where in the bytes the text begins */
-  #judge(text: string, from: number): ParsedRequest {
+  #judge(bytes: Buffer, text: string, from: number): ParsedRequest {
     const headers = this.#fields.headers(text);
     const version = this.#version;
     const method = methodOf(text, this.#methodStart - from, this.#methodEnd - from);
     const given = text.slice(this.#methodEnd + 1 - from, this.#targetEnd - from);
-    const host = this.#hostOf(headers, version);
+    const host = this.#hostOf(bytes, headers, version);
     const { target, authority } = resolveTarget(method, given, host);
     // RFC 9112 §3.2.2: what the target names is what goes on as Host; HTTP/1.0 may have sent none.
     if (host !== authority) headers.set('Host', authority);
@@ -191,19 +192,21 @@ export class RequestHeadParser {
   }
 
   /** RFC 9112 §3.2: one valid Host, or the request is refused. */
-  #hostOf(headers: Headers, version: HttpVersion): string {
+  #hostOf(bytes: Buffer, headers: Headers, version: HttpVersion): string {
     if (headers.lacks(HOST)) {
       if (version === '1.0') return '';
       throw new Malformed('expected a Host field, got none');
     }
-    const host = headers.known(HOST, 'host')!;
     if (headers.repeats(HOST)) throw new Malformed('expected one Host field, got several');
     // A client asks for the same host over and over.
-    if (host === this.#lastHost) return this.#lastHost;
+    const last = this.#lastHostBytes;
+    if (last !== undefined && this.#fields.valueIs(HOST, bytes, last)) return this.#lastHost;
+    const host = headers.known(HOST, 'host')!;
     if (!isAuthority(host)) {
       throw new Malformed(`expected Host to be a name or address, got ${JSON.stringify(host)}`);
     }
     this.#lastHost = host;
+    this.#lastHostBytes = Buffer.from(host, 'latin1');
     return host;
   }
 }

@@ -4,6 +4,7 @@
  * other reading.
  */
 import type { BodyFraming, HttpVersion, ResponseHead } from '../../http/message.ts';
+import { reasonOf } from '../../http/status.ts';
 import { Malformed } from '../malformed.ts';
 import { byteClasses, CR, FIELD_VALUE, isDigit, LF, shown, SP } from './bytes.ts';
 import { FieldSectionReader } from './field-section.ts';
@@ -55,7 +56,10 @@ export class ResponseHeadParser {
     if (afterHead < 0) return INCOMPLETE;
     const text = bytes.latin1Slice(from, afterHead);
     const headers = this.#fields.headers(text);
-    const reason = text.slice(this.#reasonStart - from, this.#reasonEnd - from);
+    const usual = reasonOf(this.#status);
+    const reason = isAt(bytes, this.#reasonStart, this.#reasonEnd, usual)
+      ? usual
+      : text.slice(this.#reasonStart - from, this.#reasonEnd - from);
     const version = this.#version;
     const framing = responseFraming(headers, version, this.#status, requestMethod);
     this.#parsed = {
@@ -117,6 +121,14 @@ const START = Buffer.from('HTTP/1.1 200');
 
 function isDigitThatMayDiffer(byte: number, at: number): boolean {
   return at >= STATUS_START ? isDigit(byte) : at === 7 && byte === 0x30;
+}
+
+function isAt(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let at = 0; at < text.length; at++) {
+    if (bytes[start + at] !== text.charCodeAt(at)) return false;
+  }
+  return true;
 }
 
 function digit(bytes: Buffer, at: number): number {

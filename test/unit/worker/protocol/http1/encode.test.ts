@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { Headers } from '../../../../../src/worker/http/headers.ts';
+import { reasonOf } from '../../../../../src/worker/http/status.ts';
 import { BodyDecoder } from '../../../../../src/worker/protocol/http1/body-decoder.ts';
 import {
   chunkHead,
   lastChunk,
-  reasonOf,
   requestHeadText,
   responseHeadText,
 } from '../../../../../src/worker/protocol/http1/encode.ts';
