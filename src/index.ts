@@ -67,4 +67,6 @@ export type {
   SessionTimeouts,
 } from './worker/proxy/session.ts';
 export type { Task, TaskContext } from './worker/tasks/task.ts';
-export { HttpPeer, type PeerOptions } from './worker/upstream/peer.ts';
+export type { TcpKeepAlive } from './worker/transport/node-internals.ts';
+export type { ConnectProxyOptions } from './worker/upstream/connect-proxy.ts';
+export { HttpPeer, type PeerConnector, type PeerOptions } from './worker/upstream/peer.ts';

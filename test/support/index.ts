@@ -1,5 +1,6 @@
 /** What tests are written with. */
 export { makeAuthority, makeCertificate, type Certificate } from './certificates.ts';
+export { startConnectProxy } from './connect-proxy.ts';
 export { startPeer } from './peer.ts';
 export {
   closedPort,

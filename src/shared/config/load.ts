@@ -273,7 +273,7 @@ class Reading {
   }
 
   #checkPeers({ upstreams = NO_UPSTREAMS }: Parts): void {
-    for (const [name, { peers, tls }] of upstreams) {
+    for (const [name, { peers, tls, hasProxy }] of upstreams) {
       const seen = new Set<string>();
       for (const [at, peer] of peers.entries()) {
         if (peer === undefined) continue;
@@ -281,8 +281,11 @@ class Reading {
         const address = showPlace(peer);
         if (seen.has(address)) this.#at(path, `${address} is there twice`);
         seen.add(address);
-        if ('path' in peer && tls !== undefined)
-          this.#at(path, '`tls` of the upstream is for peers on TCP, not on Unix sockets');
+        if (!('path' in peer)) continue;
+        for (const [key, isThere] of Object.entries({ tls: tls !== undefined, proxy: hasProxy })) {
+          if (!isThere) continue;
+          this.#at(path, `"${key}" of the upstream is for peers on TCP, not on Unix sockets`);
+        }
       }
     }
   }

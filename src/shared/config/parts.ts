@@ -33,6 +33,7 @@ export interface RouteParts {
 export interface UpstreamParts {
   readonly peers: readonly (z.output<typeof peer> | undefined)[];
   readonly tls: z.output<typeof upstreamTls> | undefined;
+  readonly hasProxy: boolean;
 }
 
 /** @param plain the whole file */
@@ -62,9 +63,10 @@ function upstreamsOf(given: unknown): Map<string, UpstreamParts> | undefined {
   const upstreams = mappingOf(given);
   if (upstreams === undefined) return undefined;
   const parts = Object.entries(upstreams).map(([name, upstream]) => {
-    const { peers, tls } = mappingOf(upstream) ?? {};
+    const { peers, tls, proxy } = mappingOf(upstream) ?? {};
     const known = listOf(peers).map((each) => read(peer, each));
-    return [name, { peers: known, tls: read(upstreamTls, tls) }] as const;
+    const hasProxy = proxy !== undefined;
+    return [name, { peers: known, tls: read(upstreamTls, tls), hasProxy }] as const;
   });
   return new Map(parts);
 }

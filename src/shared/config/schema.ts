@@ -21,7 +21,7 @@ import {
   type Address,
   type UnixPath,
 } from './kinds.ts';
-import { DEFAULT_UNIX_MODE, type Place } from '../ipc/place.ts';
+import { DEFAULT_UNIX_MODE, showPlace, type Place } from '../ipc/place.ts';
 import type { IdentityFiles } from '../tls/pem-files.ts';
 
 const path = z.string().min(1);
@@ -95,22 +95,35 @@ const healthCheck = z.discriminatedUnion('type', [
   }),
 ]);
 
+const PEER_NAME = /^[A-Za-z0-9_.:-]{1,253}$/;
+
+const notAName = (input: unknown) =>
+  `expected a name such as "api.internal", got ${JSON.stringify(input)}`;
+
 export const upstreamTls = z
   .strictObject({
     sni: z
       .string()
-      .regex(/^[A-Za-z0-9_.:-]{1,253}$/, {
-        error: ({ input }) =>
-          `expected a name such as "api.internal", got ${JSON.stringify(input)}`,
-      })
+      .regex(PEER_NAME, { error: ({ input }) => notAName(input) })
       .optional()
       .describe(
         'Name that the peer is asked for and that its certificate must be for. An IP address is not sent, only verified. Default: the peer’s name or address.',
       ),
+    alternative_name: z
+      .string()
+      .regex(PEER_NAME, { error: ({ input }) => notAName(input) })
+      .optional()
+      .describe('One more name that the certificate may be for.'),
     ca: path
       .optional()
       .describe(
         'PEM file of the authorities that are believed, and no others. Default: `ca_file`; without one, the authorities that Node.js brings along.',
+      ),
+    system_certs: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Believes the authorities of the operating system: besides `ca` or `ca_file`, or in place of those of Node.js.',
       ),
     verify: z
       .enum(['full', 'ca', 'off'])
@@ -127,6 +140,44 @@ export const upstreamTls = z
     error: 'expected "cert" and "key" together',
   });
 
+const tcpKeepalive = z.strictObject({
+  enabled: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Lets the kernel find out that the other end of a connection is gone without a word.',
+    ),
+  idle: duration({ min: '1s', max: '9h' })
+    .default(60_000)
+    .describe('Of silence, before it asks for the first time.'),
+  interval: duration({ min: '1s', max: '9h' })
+    .default(10_000)
+    .describe('Between two questions. Node.js 24 asks every second.'),
+  count: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(5)
+    .describe('Questions without an answer, after which it gives up. Node.js 24 asks ten times.'),
+});
+
+export const upstreamProxy = z
+  .strictObject({
+    address: peerAddress
+      .transform(showPlace)
+      .describe('Where it listens, in the clear: `host:port` or `unix:/path`.'),
+    username: z
+      .string()
+      .regex(/^[^:]+$/, { error: 'expected a name without ":"' })
+      .optional()
+      .describe('Who we are, as `Proxy-Authorization: Basic`.'),
+    password: z.string().optional().describe('Take it from the environment: `$PROXY_PASSWORD`.'),
+    headers: z.record(token, headerValue).optional().describe('Further fields of each CONNECT.'),
+  })
+  .refine(({ username, password }) => (username === undefined) === (password === undefined), {
+    error: 'expected "username" and "password" together',
+  });
+
 const upstream = z.strictObject({
   balance: z
     .enum(['round_robin', 'random'])
@@ -141,7 +192,12 @@ const upstream = z.strictObject({
   health_check: healthCheck.optional().describe('Without one, every peer counts as healthy.'),
   connect_timeout: duration({ min: '1ms', max: '10m' })
     .default(5_000)
-    .describe('For a connection to be made; then another peer is tried.'),
+    .describe(
+      'For each step of a connection: until it is made, until the proxy on the way has answered, until the TLS handshake is over. Then another peer is tried.',
+    ),
+  total_connect_timeout: duration({ min: '1ms', max: '10m' })
+    .default(10_000)
+    .describe('For all steps together.'),
   read_timeout: duration({ min: '1ms', max: '1d' })
     .default(60_000)
     .describe(
@@ -151,6 +207,16 @@ const upstream = z.strictObject({
     .default(60_000)
     .describe('For the peer to take what was written of a request body.'),
   pool: pool.prefault({}).describe('Connections kept for the next request.'),
+  bind_to_ipv4: ipv4
+    .optional()
+    .describe('Source address of connections to IPv4 peers. Default: `client_bind_to_ipv4`.'),
+  bind_to_ipv6: ipv6
+    .optional()
+    .describe('Source address of connections to IPv6 peers. Default: `client_bind_to_ipv6`.'),
+  tcp_keepalive: tcpKeepalive.prefault({}).describe('Not for peers on Unix sockets.'),
+  proxy: upstreamProxy
+    .optional()
+    .describe('Reaches the peers through a proxy that is asked with CONNECT.'),
   tls: upstreamTls
     .optional()
     .describe('Speaks TLS 1.3 or 1.2 with the peers. `{}` is enough for peers with a public name.'),

@@ -158,8 +158,18 @@ export const catalog = {
     side: 'upstream',
     status: 504,
     retry: 'safe',
-    means: 'The peer did not accept the connection within `connect_timeout`.',
+    means:
+      'The connection, the proxy’s answer or the TLS handshake took longer than `connect_timeout`, or all of them longer than `total_connect_timeout`.',
     remedy: 'Look for a firewall that drops packets, or a peer with a full accept queue.',
+  },
+  'upstream/proxy-refused': {
+    side: 'upstream',
+    status: 502,
+    retry: 'safe',
+    means:
+      'The proxy on the way to the peer refused to connect to it, or its answer to CONNECT was none.',
+    remedy:
+      'The detail has its status and reason: look at what it allows, and at the credentials of `proxy`.',
   },
   'upstream/tls-handshake-failed': {
     side: 'upstream',

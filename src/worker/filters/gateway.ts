@@ -65,13 +65,16 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
       }),
       peerOptions: {
         connectTimeoutMs: upstream.connect_timeout,
+        totalConnectTimeoutMs: upstream.total_connect_timeout,
         readTimeoutMs: upstream.read_timeout,
         writeTimeoutMs: upstream.write_timeout,
         idleTimeoutMs: pool.idle_timeout,
         maxIdle: pool.max_idle,
         pipelining: pool.pipelining,
-        bindToIpv4: settings.client_bind_to_ipv4[0],
-        bindToIpv6: settings.client_bind_to_ipv6[0],
+        bindToIpv4: upstream.bind_to_ipv4 ?? settings.client_bind_to_ipv4[0],
+        bindToIpv6: upstream.bind_to_ipv6 ?? settings.client_bind_to_ipv6[0],
+        tcpKeepAlive: keepAliveOf(upstream),
+        proxy: proxyOf(upstream),
         ...tlsOptions(upstream, settings, readPem),
       },
     });
@@ -80,16 +83,30 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
   return balancers;
 }
 
+function keepAliveOf({ tcp_keepalive: asked }: UpstreamSettings): PeerOptions['tcpKeepAlive'] {
+  const { enabled, idle: idleMs, interval: intervalMs, count } = asked;
+  return enabled && { idleMs, intervalMs, count };
+}
+
+function proxyOf({ proxy }: UpstreamSettings): PeerOptions['proxy'] {
+  if (proxy === undefined) return undefined;
+  const { address, headers, username, password } = proxy;
+  const isKnown = username !== undefined && password !== undefined;
+  return { address, headers, credentials: isKnown ? { username, password } : undefined };
+}
+
 function tlsOptions(
   { tls }: UpstreamSettings,
   { ca_file }: Settings,
   readPem: (path: string) => string,
 ): PeerOptions {
   if (tls === undefined) return {};
-  const { sni, verify, ca = ca_file, cert, key } = tls;
+  const { sni, verify, alternative_name, system_certs, ca = ca_file, cert, key } = tls;
   return {
     tls: true,
     sni,
+    alternativeName: alternative_name,
+    useSystemCerts: system_certs,
     verifyCert: verify !== 'off',
     verifyHostname: verify === 'full',
     ca: ca === undefined || verify === 'off' ? undefined : readPem(ca),

@@ -3,9 +3,10 @@
  * the handshake is over and the peer's certificate was found good.
  */
 import { X509Certificate } from 'node:crypto';
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as secure } from 'node:tls';
-import { connectSocket, type ConnectListener, type ConnectTarget } from '../transport/connect.ts';
+import type { ConnectListener } from '../transport/connect.ts';
 import { SocketTransport } from '../transport/socket-transport.ts';
 import type { ClientTls } from './client-tls.ts';
 import { factsOf } from './facts.ts';
@@ -21,28 +22,19 @@ export class CertificateRefused extends HandshakeFailed {
   override readonly name = 'CertificateRefused';
 }
 
-/** As `connect` of the transport; fails with one of the two above as well. */
-export function connectTls(
-  target: ConnectTarget,
+/**
+ * @param raw connected, and nothing has been read from it
+ * @param way equal for connections that lead to the same peer: there, a handshake may go on from an earlier one
+ * @param listener hears of a connection, or of one of the two errors above
+ * @returns stops it, if it has not ended yet
+ */
+export function shakeHands(
+  raw: Duplex,
+  way: string,
   tls: ClientTls,
   listener: ConnectListener,
 ): () => void {
-  let stop = connectSocket(target, {
-    onSocket: (raw) => {
-      stop = shakeHands(raw, target, tls, listener);
-    },
-    onFailed: (error) => listener.onFailed(error),
-  });
-  return () => stop();
-}
-
-function shakeHands(
-  raw: Socket,
-  { host, port }: ConnectTarget,
-  tls: ClientTls,
-  listener: ConnectListener,
-): () => void {
-  const id = `${host} ${port} ${tls.key}`;
+  const id = `${way} ${tls.key}`;
   const session = sessions.get(id);
   const socket = secure({
     socket: raw,

@@ -7,11 +7,11 @@
  * (in the spirit of RFC 8305).
  */
 import { lookup } from 'node:dns';
-import { connect as connectWithNode, isIPv6, isIP, type Socket } from 'node:net';
-import { socketOver, tcpInternals, type TcpHandle, type TcpInternals } from './node-internals.ts';
+import { isIP, isIPv6, type Socket } from 'node:net';
+import { handleDialer, socketDialer, type Dialer, type Where } from './dialer.ts';
+import { socketOver, tcpInternals, type TcpKeepAlive } from './node-internals.ts';
 import { SocketTransport } from './socket-transport.ts';
-import { systemError } from './system-error.ts';
-import { TcpTransport, type RemoteAddress } from './tcp-transport.ts';
+import { TcpTransport } from './tcp-transport.ts';
 import type { Transport, TransportOwner } from './transport.ts';
 
 export interface ConnectTarget {
@@ -21,6 +21,8 @@ export interface ConnectTarget {
   /** Source address for peers with an address of that family. */
   readonly bindToIpv4?: string | undefined;
   readonly bindToIpv6?: string | undefined;
+  /** `undefined`: the system sends none. */
+  readonly tcpKeepAlive?: TcpKeepAlive | undefined;
 }
 
 /** Hears of one of the two, once, and of nothing after `stop`, nor before `connect` has returned. */
@@ -48,9 +50,11 @@ export function connect(target: ConnectTarget, listener: ConnectListener): () =>
       onFailed: (error) => listener.onFailed(error),
     });
   }
-  return attempt(internals, target, {
-    onHandle: (handle, remote) =>
-      listener.onConnected((ownerOf) => TcpTransport.over(handle, remote, ownerOf)),
+  return attempt(handleDialer(internals), target, {
+    onDialed: (handle, address) =>
+      listener.onConnected((ownerOf) =>
+        TcpTransport.over(handle, { address, port: target.port }, ownerOf),
+      ),
     onFailed: (error) => listener.onFailed(error),
   });
 }
@@ -59,23 +63,34 @@ export function connect(target: ConnectTarget, listener: ConnectListener): () =>
 export function connectSocket(target: ConnectTarget, listener: ConnectSocketListener): () => void {
   const internals = tcpInternals();
   if (internals === undefined) return connectNodesWay(target, listener);
-  return attempt(internals, target, {
-    onHandle: (handle) => listener.onSocket(socketOver(handle)),
+  return attempt(handleDialer(internals), target, {
+    onDialed: (handle) => listener.onSocket(socketOver(handle)),
     onFailed: (error) => listener.onFailed(error),
   });
 }
 
-interface HandleListener {
-  onHandle(handle: TcpHandle, remote: RemoteAddress): void;
+/** Where handles are out of reach. */
+export function connectNodesWay(
+  target: ConnectTarget,
+  listener: ConnectSocketListener,
+): () => void {
+  return attempt(socketDialer, target, {
+    onDialed: (socket) => listener.onSocket(socket),
+    onFailed: (error) => listener.onFailed(error),
+  });
+}
+
+interface AttemptListener<Connection> {
+  onDialed(connection: Connection, address: string): void;
   onFailed(error: NodeJS.ErrnoException): void;
 }
 
-function attempt(
-  internals: TcpInternals,
+function attempt<Connection>(
+  dialer: Dialer<Connection>,
   target: ConnectTarget,
-  listener: HandleListener,
+  listener: AttemptListener<Connection>,
 ): () => void {
-  const begun = new Attempt(internals, target, listener);
+  const begun = new Attempt(dialer, target, listener);
   begun.start();
   return () => begun.stop();
 }
@@ -85,18 +100,22 @@ const NEXT_AFTER_MS = 250;
 /** Of the addresses of a name, this many are tried; a name with more is a load balancer by DNS. */
 const MAX_ADDRESSES = 8;
 
-class Attempt {
-  readonly #internals: TcpInternals;
+class Attempt<Connection> {
+  readonly #dialer: Dialer<Connection>;
   readonly #target: ConnectTarget;
-  readonly #listener: HandleListener;
-  readonly #dialing = new Set<TcpHandle>();
+  readonly #listener: AttemptListener<Connection>;
+  readonly #dialing = new Set<Connection>();
   #left: string[] = [];
   #error: NodeJS.ErrnoException | undefined;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
 
-  constructor(internals: TcpInternals, target: ConnectTarget, listener: HandleListener) {
-    this.#internals = internals;
+  constructor(
+    dialer: Dialer<Connection>,
+    target: ConnectTarget,
+    listener: AttemptListener<Connection>,
+  ) {
+    this.#dialer = dialer;
     this.#target = target;
     this.#listener = listener;
   }
@@ -118,7 +137,7 @@ class Attempt {
   stop(): void {
     this.#over = true;
     clearTimeout(this.#timer);
-    for (const handle of this.#dialing) handle.close(forget);
+    for (const connection of this.#dialing) this.#dialer.close(connection);
     this.#dialing.clear();
   }
 
@@ -127,68 +146,33 @@ class Attempt {
     const address = this.#left.shift();
     if (address !== undefined) {
       if (this.#left.length > 0) this.#timer = setTimeout(() => this.#dialNext(), NEXT_AFTER_MS);
-      this.#dial(address);
+      const connection = this.#dialer.dial(this.#where(address), (error) =>
+        this.#dialed(connection, address, error),
+      );
+      this.#dialing.add(connection);
     } else if (this.#dialing.size === 0) {
       this.#fail(this.#error ?? new Error(`${this.#target.host} has no address`));
     }
   }
 
-  #dial(address: string): void {
-    const { TCP, TCPConnectWrap } = this.#internals;
-    const handle = new TCP(0);
-    this.#dialing.add(handle);
-    const request = new TCPConnectWrap();
-    request.oncomplete = (status) => this.#dialed(handle, address, status);
-    const status = this.#begin(handle, request, address);
-    // Later, so that the listener never hears of anything before `connect` has returned.
-    if (status !== 0) setImmediate(() => this.#dialed(handle, address, status));
+  #where(address: string): Where {
+    const { port, bindToIpv4, bindToIpv6, tcpKeepAlive: keepAlive } = this.#target;
+    return { address, port, source: isIPv6(address) ? bindToIpv6 : bindToIpv4, keepAlive };
   }
 
-  #begin(handle: TcpHandle, request: object, address: string): number {
-    const { port, bindToIpv4, bindToIpv6 } = this.#target;
-    const isV6 = isIPv6(address);
-    const source = isV6 ? bindToIpv6 : bindToIpv4;
-    if (source !== undefined) {
-      const status = isV6 ? handle.bind6(source, 0, 0) : handle.bind(source, 0);
-      if (status !== 0) return status;
-    }
-    return isV6 ? handle.connect6(request, address, port) : handle.connect(request, address, port);
-  }
-
-  #dialed(handle: TcpHandle, address: string, status: number): void {
-    if (!this.#dialing.delete(handle)) return; // `stop` has closed it
-    if (status !== 0) {
-      handle.close(forget);
-      this.#error = systemError(status, 'connect');
+  #dialed(connection: Connection, address: string, error: NodeJS.ErrnoException | undefined): void {
+    if (!this.#dialing.delete(connection)) return; // `stop` has closed it
+    if (error !== undefined) {
+      this.#dialer.close(connection);
+      this.#error = error;
       return this.#dialNext();
     }
     this.stop();
-    handle.setNoDelay(true);
-    this.#listener.onHandle(handle, { address, port: this.#target.port });
+    this.#listener.onDialed(connection, address);
   }
 
   #fail(error: NodeJS.ErrnoException): void {
     this.stop();
     this.#listener.onFailed(error);
   }
-}
-
-function forget(): void {}
-
-/** Where handles are out of reach. Node tries the addresses of a name in the same way. */
-function connectNodesWay(target: ConnectTarget, listener: ConnectSocketListener): () => void {
-  const { host, port, bindToIpv4, bindToIpv6 } = target;
-  const localAddress = isIPv6(host) ? bindToIpv6 : bindToIpv4;
-  const source = localAddress === undefined ? {} : { localAddress };
-  const socket = connectWithNode({ host, port, ...source, allowHalfOpen: true, noDelay: true });
-  socket.once('error', (error) => listener.onFailed(error));
-  socket.once('connect', () => {
-    socket.removeAllListeners('error');
-    listener.onSocket(socket);
-  });
-  return () => {
-    socket.removeAllListeners();
-    socket.on('error', forget);
-    socket.destroy();
-  };
 }

@@ -10,6 +10,7 @@
  */
 
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** A `uv_tcp_t`. Its functions return 0, or a negative system error number. */
 export interface TcpHandle {
@@ -31,11 +32,23 @@ export interface TcpHandle {
   /** Closes with a TCP reset. */
   reset(onClosed: (this: TcpHandle) => void): number;
   setNoDelay(on: boolean): void;
+  /** Node 24 takes the first two, and probes each second, ten times. */
+  setKeepAlive(on: boolean, idleSeconds: number, intervalSeconds: number, count: number): number;
   bind(address: string, port: number): number;
   bind6(address: string, port: number, flags: number): number;
   connect(request: ConnectRequest, address: string, port: number): number;
   connect6(request: ConnectRequest, address: string, port: number): number;
   getpeername(into: { address?: string; port?: number }): number;
+}
+
+/** When the kernel asks a silent connection whether the other end is still there. */
+export interface TcpKeepAlive {
+  /** Of silence, before it asks for the first time. */
+  readonly idleMs: number;
+  /** Between two questions. */
+  readonly intervalMs: number;
+  /** Questions without an answer, after which the connection has failed. */
+  readonly count: number;
 }
 
 export interface HandleOwner {
@@ -83,8 +96,8 @@ export function socketOver(handle: TcpHandle): Socket {
  * below TLS: if the TLS socket is destroyed before the close has been reported, the
  * process dies of a segmentation fault (Node 26.10).
  */
-export function closeWithReset(tcp: Socket): void {
-  (tcp as Socket & { resetAndClosing?: boolean }).resetAndClosing = true;
+export function closeWithReset(tcp: Duplex): void {
+  (tcp as Duplex & { resetAndClosing?: boolean }).resetAndClosing = true;
 }
 
 let known: TcpInternals | undefined | 'not looked for' = 'not looked for';
@@ -118,6 +131,7 @@ const NEEDED = [
   'close',
   'reset',
   'setNoDelay',
+  'setKeepAlive',
   'bind',
   'bind6',
   'connect',

@@ -1,12 +1,13 @@
 /**
- * A transport over a socket that Node has set up: TLS, Unix sockets, or TCP where
- * the handle is out of reach.
+ * A transport over a socket that Node has set up: TLS, Unix sockets, TCP where
+ * the handle is out of reach, or a stream that a program has made.
  *
  * As over the handle, text waits for the end of the turn. Over TLS that is worth
  * more still: what leaves together is one record, with one nonce, one tag and one
  * call of the kernel.
  */
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TlsFacts } from '../http/exchange.ts';
 import { atEndOfTurn, type EndOfTurnListener } from './end-of-turn.ts';
 import { closeWithReset } from './node-internals.ts';
@@ -20,8 +21,8 @@ const MAX_UNFINISHED = 512 * 1024;
 
 export interface SecuredBy {
   readonly facts: TlsFacts;
-  /** The TCP connection below, which alone can be reset. */
-  readonly raw: Socket;
+  /** The TCP connection below, which alone can be reset; or another stream, which cannot. */
+  readonly raw: Duplex;
 }
 
 export class SocketTransport implements Transport, EndOfTurnListener {
@@ -29,8 +30,8 @@ export class SocketTransport implements Transport, EndOfTurnListener {
   readonly remotePort: number;
   readonly tls: TlsFacts | undefined;
   handOvers = 0;
-  readonly #socket: Socket;
-  readonly #raw: Socket;
+  readonly #socket: Duplex;
+  readonly #raw: Duplex;
   #owner: TransportOwner = NOBODY;
   #waiting = '';
   #isCalledAtEndOfTurn = false;
@@ -46,13 +47,14 @@ export class SocketTransport implements Transport, EndOfTurnListener {
   #isShutDown = false;
   #failure: Error | undefined;
 
-  private constructor(socket: Socket, secured: SecuredBy | undefined) {
+  private constructor(socket: Duplex, secured: SecuredBy | undefined) {
     this.#socket = socket;
     this.#raw = secured?.raw ?? socket;
     this.tls = secured?.facts;
     // Now, because nobody can say any more once it is closed.
-    this.remoteAddress = socket.remoteAddress ?? 'unix:';
-    this.remotePort = socket.remotePort ?? 0;
+    const { remoteAddress, remotePort } = socket as Partial<Socket>;
+    this.remoteAddress = remoteAddress ?? 'unix:';
+    this.remotePort = remotePort ?? 0;
     socket.on('data', (bytes: Buffer) => this.#owner.onBytes(bytes, 0, bytes.length));
     socket.on('end', () => this.#ended());
     socket.on('error', (error) => {
@@ -72,7 +74,7 @@ export class SocketTransport implements Transport, EndOfTurnListener {
    * @param secured for a TLS socket
    */
   static over(
-    socket: Socket,
+    socket: Duplex,
     ownerOf: (transport: Transport) => TransportOwner,
     secured?: SecuredBy,
   ): void {

@@ -4,11 +4,12 @@ import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Recorder } from '../../shared/metrics/recorder.ts';
 import type { Deadlines, Expiring } from '../../shared/time/deadlines.ts';
 import { CertificateRefused, HandshakeFailed } from '../tls/client.ts';
-import type { Connected, ConnectListener } from '../transport/connect.ts';
-import { dial, type Dial } from './dial.ts';
+import type { Connected } from '../transport/connect.ts';
+import { dial, type Dial, type DialListener, type DialStep } from './dial.ts';
 import { UpstreamConnection, type ConnectionEvents } from './http1-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Pool } from './pool.ts';
+import { ProxyRefused } from './through-proxy.ts';
 
 export interface ConnectorOptions {
   readonly deadlines: Deadlines;
@@ -55,7 +56,8 @@ export class Connector {
    * A new connection.
    *
    * @throws {ProxyError} `upstream/connect-refused`, `-timeout` or `-failed`,
-   *   `upstream/tls-handshake-failed` or `-certificate-refused`; the peer has seen no request
+   *   `upstream/proxy-refused`, `upstream/tls-handshake-failed`,
+   *   `upstream/certificate-refused`; the peer has seen no request
    */
   connect(peer: HttpPeer): Promise<UpstreamConnection> {
     return new Promise((resolve, reject) => {
@@ -86,17 +88,26 @@ export class Connector {
 
 function codeOf(error: NodeJS.ErrnoException): ErrorCode {
   if (error instanceof CertificateRefused) return 'upstream/certificate-refused';
+  if (error instanceof ProxyRefused) return 'upstream/proxy-refused';
   if (error instanceof HandshakeFailed) return 'upstream/tls-handshake-failed';
   return error.code === 'ECONNREFUSED' ? 'upstream/connect-refused' : 'upstream/connect-failed';
 }
 
+const MISSING: Readonly<Record<DialStep, string>> = {
+  connection: 'no connection',
+  proxy: 'no answer of the proxy',
+  handshake: 'no end of the TLS handshake',
+};
+
 /** A connection in the making. */
-class Attempt implements ConnectListener, Expiring {
+class Attempt implements DialListener, Expiring {
   deadlineAt: number;
   readonly #peer: HttpPeer;
   readonly #deadlines: Deadlines;
   readonly #succeed: (connected: Connected) => void;
   readonly #reject: (error: ProxyError) => void;
+  readonly #endsAt: number;
+  #step: DialStep = 'connection';
   #stop: (() => void) | undefined;
 
   constructor(
@@ -110,11 +121,21 @@ class Attempt implements ConnectListener, Expiring {
     this.#succeed = succeed;
     this.#reject = reject;
     deadlines.add(this);
-    this.deadlineAt = deadlines.now + peer.connectTimeoutMs;
+    this.#endsAt = deadlines.now + peer.totalConnectTimeoutMs;
+    this.deadlineAt = this.#stepEndsAt();
   }
 
   start(dialPeer: Dial): void {
     this.#stop = dialPeer(this.#peer, this);
+  }
+
+  #stepEndsAt(): number {
+    return Math.min(this.#endsAt, this.#deadlines.now + this.#peer.connectTimeoutMs);
+  }
+
+  onStep(step: DialStep): void {
+    this.#step = step;
+    this.deadlineAt = this.#stepEndsAt();
   }
 
   onConnected(connected: Connected): void {
@@ -128,10 +149,10 @@ class Attempt implements ConnectListener, Expiring {
 
   onDeadline(): void {
     this.#stop?.();
-    this.#fail(
-      'upstream/connect-timeout',
-      `no connection within ${this.#peer.connectTimeoutMs} ms`,
-    );
+    const { connectTimeoutMs, totalConnectTimeoutMs } = this.#peer;
+    const isTotal = this.#deadlines.now >= this.#endsAt;
+    const within = isTotal ? `${totalConnectTimeoutMs} ms in all` : `${connectTimeoutMs} ms`;
+    this.#fail('upstream/connect-timeout', `${MISSING[this.#step]} within ${within}`);
   }
 
   #fail(code: ErrorCode, detail: string, cause?: Error): void {

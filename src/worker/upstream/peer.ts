@@ -1,34 +1,64 @@
 /** One address that requests can be sent to, and how to talk to it. */
+import type { Duplex } from 'node:stream';
 import { clientTls, type ClientTls, type ClientTlsOptions } from '../tls/client-tls.ts';
+import type { TcpKeepAlive } from '../transport/node-internals.ts';
+import { connectProxy, type ConnectProxy, type ConnectProxyOptions } from './connect-proxy.ts';
+import { parsePeerAddress } from './peer-address.ts';
+import { checkPeerOptions } from './peer-options.ts';
 
 export interface PeerOptions extends ClientTlsOptions {
   /** Speaks TLS 1.3 or 1.2 with the peer, whose certificate is verified unless you say otherwise. Default false. */
   readonly tls?: boolean | undefined;
-  /** For the connection to be made. Default 5,000 ms. */
-  readonly connectTimeoutMs?: number;
+  /**
+   * For each step of a connection: until it is made, until the proxy on the way has
+   * answered, until the TLS handshake is over. Default 5,000 ms.
+   */
+  readonly connectTimeoutMs?: number | undefined;
+  /** For all steps together. Default 10,000 ms. */
+  readonly totalConnectTimeoutMs?: number | undefined;
   /** Between two reads, and for the response head. Default 60,000 ms. */
-  readonly readTimeoutMs?: number;
+  readonly readTimeoutMs?: number | undefined;
   /** For the peer to take what was written. Default 60,000 ms. */
-  readonly writeTimeoutMs?: number;
+  readonly writeTimeoutMs?: number | undefined;
   /** How long an idle connection is kept for the next request; 0 keeps none. Default 60,000 ms. */
-  readonly idleTimeoutMs?: number;
+  readonly idleTimeoutMs?: number | undefined;
   /** Idle connections kept to this peer, per worker. Default 64. */
-  readonly maxIdle?: number;
+  readonly maxIdle?: number | undefined;
   /**
    * How many requests may be under way on one connection, sent without waiting for
    * answers. Default 1: none. More pays where the proxy is the bottleneck and the
    * peer answers everything equally fast; elsewhere a slow answer delays all behind it.
    */
-  readonly pipelining?: number;
+  readonly pipelining?: number | undefined;
   /** Requests with different keys never share a connection, though the address is the same. Default: none. */
   readonly groupKey?: string | undefined;
   /** The upstream's name, for logs and metrics. Default: the address. */
-  readonly upstream?: string;
-  /** Source address of IPv4 connections. */
+  readonly upstream?: string | undefined;
+  /** Source address of connections over IPv4. Default: the system chooses. */
   readonly bindToIpv4?: string | undefined;
-  /** Source address of IPv6 connections. */
+  /** Source address of connections over IPv6. Default: the system chooses. */
   readonly bindToIpv6?: string | undefined;
+  /**
+   * How the kernel finds out that the other end of a TCP connection is gone without a
+   * word. `false`: not at all. Default: after 60 s of silence it asks, every 10 s, 5 times.
+   * Node.js 24 knows only `idleMs`; there it asks every second, 10 times.
+   */
+  readonly tcpKeepAlive?: TcpKeepAlive | false | undefined;
+  /** Reaches the peer through a proxy that is asked with CONNECT. Default: none. */
+  readonly proxy?: ConnectProxyOptions | undefined;
+  /** Makes the connections, in place of Sluice. */
+  readonly connector?: PeerConnector | undefined;
 }
+
+/**
+ * Opens a connection to a peer in a way of the program's own, such as through an
+ * agent or in memory. TLS, if the peer asks for it, comes on top.
+ *
+ * @param signal aborted when nobody waits any more: the time is up, or the client has left
+ */
+export type PeerConnector = (peer: HttpPeer, signal: AbortSignal) => Promise<Duplex>;
+
+const KEEP_ALIVE: TcpKeepAlive = { idleMs: 60_000, intervalMs: 10_000, count: 5 };
 
 export class HttpPeer {
   /** `host:port` or `unix:/path`; names the peer in logs and metrics. */
@@ -39,6 +69,7 @@ export class HttpPeer {
   readonly path: string | undefined;
   readonly upstream: string;
   readonly connectTimeoutMs: number;
+  readonly totalConnectTimeoutMs: number;
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -46,23 +77,38 @@ export class HttpPeer {
   readonly pipelining: number;
   readonly bindToIpv4: string | undefined;
   readonly bindToIpv6: string | undefined;
+  /** `undefined`: off. */
+  readonly tcpKeepAlive: TcpKeepAlive | undefined;
+  readonly proxy: ConnectProxy | undefined;
+  readonly connector: PeerConnector | undefined;
   /** `undefined`: the peer speaks HTTP from the first byte on. */
   readonly tls: ClientTls | undefined;
+  /** Equal for peers that are reached in the same way, whatever is then spoken with them. */
+  readonly wayKey: string;
   /** Connections with equal keys are interchangeable: everything that changes what one means is in it. */
   readonly poolKey: string;
+  readonly #options: PeerOptions;
 
   /**
-   * @param address `host:port`, `[ipv6]:port`, or `unix:/path` for a Unix socket
-   * @throws {TypeError} the address is none of these, or the options of TLS make no sense together
+   * @param address `host:port`, `[ipv6]:port`, or `unix:/path` for a Unix socket; or a peer, such
+   *   as a balancer has selected, whose address is meant and whose options hold unless others are given
+   * @throws {TypeError} the address is none of these, or an option is not known or makes no sense
    */
-  constructor(address: string, options: PeerOptions = {}) {
-    const { host, port, path } = parseAddress(address);
+  constructor(address: string | HttpPeer, options: PeerOptions = {}) {
+    if (typeof address !== 'string') {
+      options = { ...address.#options, upstream: address.upstream, ...options };
+      address = address.address;
+    }
+    checkPeerOptions(address, options);
+    this.#options = options;
+    const { host, port, path } = parsePeerAddress(address, 'peer address');
     this.address = address;
     this.host = host;
     this.port = port;
     this.path = path;
     this.upstream = options.upstream ?? address;
     this.connectTimeoutMs = options.connectTimeoutMs ?? 5_000;
+    this.totalConnectTimeoutMs = options.totalConnectTimeoutMs ?? 10_000;
     this.readTimeoutMs = options.readTimeoutMs ?? 60_000;
     this.writeTimeoutMs = options.writeTimeoutMs ?? 60_000;
     this.idleTimeoutMs = options.idleTimeoutMs ?? 60_000;
@@ -70,61 +116,41 @@ export class HttpPeer {
     this.pipelining = options.pipelining ?? 1;
     this.bindToIpv4 = options.bindToIpv4;
     this.bindToIpv6 = options.bindToIpv6;
-    // Never in the clear what was asked to be encrypted.
-    if (options.tls === true && path !== undefined)
-      throw new TypeError(`peer ${address}: "tls" is for peers on TCP, not on Unix sockets`);
-    this.tls = tlsFrom(host, options);
-    this.poolKey = JSON.stringify([
+    const { tcpKeepAlive = KEEP_ALIVE } = options;
+    this.tcpKeepAlive = tcpKeepAlive === false ? undefined : tcpKeepAlive;
+    this.proxy = options.proxy && connectProxy(address, options.proxy);
+    this.connector = options.connector;
+    this.tls = options.tls === true ? clientTls(host, options) : undefined;
+    this.wayKey = JSON.stringify([
       address,
-      this.upstream,
       this.bindToIpv4 ?? '',
       this.bindToIpv6 ?? '',
+      this.proxy?.key ?? '',
+      this.connector === undefined ? 0 : numberOf(this.connector),
+    ]);
+    this.poolKey = JSON.stringify([
+      this.wayKey,
+      this.upstream,
       this.tls?.key ?? '',
       options.groupKey ?? '',
-      // A connection keeps the waits and bounds of the peer it was made for.
+      // A connection keeps the waits and bounds of the peer it was made for. Those of
+      // its making are over once there is one.
       [this.readTimeoutMs, this.writeTimeoutMs, this.idleTimeoutMs, this.maxIdle, this.pipelining],
+      this.tcpKeepAlive ?? 0,
     ]);
   }
 }
 
-function tlsFrom(host: string, options: PeerOptions): ClientTls | undefined {
-  if (options.tls === true) return clientTls(host, options);
-  const given = TLS_OPTIONS.find((name) => options[name] !== undefined);
-  // Else somebody would take a connection in the clear for an encrypted one.
-  if (given !== undefined) throw new TypeError(`peer ${host}: "${given}" needs "tls: true"`);
-  return undefined;
-}
+/** Functions have no other identity that could stand in a key. */
+const numbers = new WeakMap<PeerConnector, number>();
+let lastNumber = 0;
 
-const TLS_OPTIONS = [
-  'sni',
-  'alternativeName',
-  'verifyCert',
-  'verifyHostname',
-  'ca',
-  'useSystemCerts',
-  'cert',
-  'key',
-] as const satisfies readonly (keyof ClientTlsOptions)[];
-
-const UNIX = /^unix:(\/[^\0]+)$/;
-const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/;
-
-interface ParsedAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly path: string | undefined;
-}
-
-function parseAddress(address: string): ParsedAddress {
-  const path = UNIX.exec(address)?.[1];
-  if (path !== undefined) return { host: 'localhost', port: 0, path };
-  const match = ADDRESS.exec(address);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  if (host === undefined || port < 1 || port > 65_535) {
-    throw new TypeError(
-      `peer address: expected "host:port", "[ipv6]:port" or "unix:/path", got ${JSON.stringify(address)}`,
-    );
+function numberOf(connector: PeerConnector): number {
+  let number = numbers.get(connector);
+  if (number === undefined) {
+    lastNumber += 1;
+    number = lastNumber;
+    numbers.set(connector, number);
   }
-  return { host, port, path };
+  return number;
 }

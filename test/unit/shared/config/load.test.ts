@@ -47,9 +47,11 @@ describe('a configuration', () => {
         consecutive_failure: 1,
       },
       connect_timeout: 5_000,
+      total_connect_timeout: 10_000,
       read_timeout: 60_000,
       write_timeout: 60_000,
       pool: { max_idle: 64, idle_timeout: 60_000, pipelining: 1 },
+      tcp_keepalive: { enabled: true, idle: 60_000, interval: 10_000, count: 5 },
     });
     assert.deepEqual(settings.services[0], {
       name: 'edge',

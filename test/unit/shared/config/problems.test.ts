@@ -203,7 +203,31 @@ const values = [
   ],
   [
     'upstreams: { api: { peers: [h:1, unix:/a], tls: {} } }',
-    'upstreams.api.peers[1]: `tls` of the upstream is for peers on TCP, not on Unix sockets',
+    'upstreams.api.peers[1]: "tls" of the upstream is for peers on TCP, not on Unix sockets',
+  ],
+  [
+    'upstreams: { api: { peers: [unix:/a], proxy: { address: p:1 } } }',
+    'upstreams.api.peers[0]: "proxy" of the upstream is for peers on TCP, not on Unix sockets',
+  ],
+  [
+    'upstreams: { api: { peers: [h:1], proxy: { address: p } } }',
+    'upstreams.api.proxy.address: expected "host:port", "[ipv6]:port" or "unix:/path", got "p"',
+  ],
+  [
+    'upstreams: { api: { peers: [h:1], proxy: { address: p:1, username: a } } }',
+    'upstreams.api.proxy: expected "username" and "password" together',
+  ],
+  [
+    'upstreams: { api: { peers: [h:1], proxy: { address: p:1, username: "a:b", password: c } } }',
+    'upstreams.api.proxy.username: expected a name without ":"',
+  ],
+  [
+    'upstreams: { api: { peers: [h:1], bind_to_ipv4: "::1" } }',
+    'upstreams.api.bind_to_ipv4: expected an IPv4 address',
+  ],
+  [
+    'upstreams: { api: { peers: [h:1], tcp_keepalive: { idle: 10ms } } }',
+    'upstreams.api.tcp_keepalive.idle: expected 1s to 9h, got "10ms"',
   ],
   [
     'upstreams: { api: { peers: [{ address: h:1, wieght: 2 }] } }',

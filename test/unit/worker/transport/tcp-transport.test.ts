@@ -138,6 +138,9 @@ class ScriptedHandle implements TcpHandle {
   }
   useUserBuffer(): void {}
   setNoDelay(): void {}
+  setKeepAlive(): number {
+    return 0;
+  }
   bind(): number {
     return 0;
   }
