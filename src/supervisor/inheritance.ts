@@ -23,5 +23,3 @@ export interface InheritedSockets {
 export interface InheritedSegment extends SegmentSpec {
   readonly fd: number;
 }
-
-export const NOTHING: Inheritance = { sockets: [], segments: [] };

@@ -1,57 +1,155 @@
-/** The file that tells operators and service managers which process to signal. */
-import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
+/**
+ * The file that tells operators and service managers which process to signal.
+ *
+ * It appears whole under its name, so that nobody reads half a number, and by a
+ * call that fails if somebody else was faster. Its owner removes it; an upgrade
+ * gives it a new owner.
+ */
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { isAlive, startedAt } from './process-age.ts';
 import { StartupError } from './startup-error.ts';
 
+/** The clocks of files and of processes are not read at the same moment. */
+const CLOCK_SLACK_MS = 2_000;
+
 /**
- * Written whole under another name and then renamed, so that nobody ever reads
- * half a number.
- *
- * @throws {StartupError} the file cannot be written, or names another live process
+ * @param owner user that we will run as, who must be able to remove it
+ * @throws {StartupError} the file cannot be written, or names another process that runs
  */
-export function writePidFile(path: string): void {
-  const owner = livingOwner(path);
-  if (owner !== undefined) {
-    throw new StartupError(
-      `pid_file ${path} belongs to process ${owner}, which is running; stop it, or name another file`,
-    );
-  }
-  const draft = `${path}.${process.pid}`;
+export function writePidFile(path: string, owner = process.getuid?.()): void {
+  explained(path, () => {
+    removeStale(path);
+    withDraft(path, owner, (draft) => {
+      try {
+        linkSync(draft, path);
+      } catch (thrown) {
+        if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+        throw belongsTo(path, readPid(path));
+      }
+    });
+    const written = readPid(path);
+    if (written !== process.pid) throw belongsTo(path, written);
+  });
+}
+
+/**
+ * At an upgrade: from the predecessor, who goes on until this has returned. By
+ * now we may not be root any more, and the folder not ours: then the number is
+ * written over the old one, in a file that was ours from the start.
+ *
+ * @throws {StartupError} it cannot be written, or belongs to a third process
+ */
+export function takeOverPidFile(path: string, predecessor: number): void {
+  explained(path, () => {
+    const owner = livingOwner(path);
+    if (owner !== undefined && owner !== predecessor) throw belongsTo(path, owner);
+    try {
+      withDraft(path, undefined, (draft) => renameSync(draft, path));
+    } catch (thrown) {
+      if (!isForbidden(thrown)) throw thrown;
+      writeFileSync(path, `${process.pid}\n`);
+    }
+  });
+}
+
+/** Only if it is still ours: a successor may have taken it over. */
+export function removePidFile(path: string): void {
   try {
-    writeFileSync(draft, `${process.pid}\n`, { mode: 0o644 });
-    renameSync(draft, path);
+    if (readPid(path) !== process.pid) return;
+    try {
+      unlinkSync(path);
+    } catch (thrown) {
+      // In a folder of root's: an empty file names nobody, and the next start replaces it.
+      if (isForbidden(thrown)) truncateSync(path);
+    }
+  } catch {
+    // It is gone already, or out of reach; there is nobody left to tell.
+  }
+}
+
+function withDraft(path: string, owner: number | undefined, use: (draft: string) => void): void {
+  const draft = `${path}.${process.pid}`;
+  writeFileSync(draft, `${process.pid}\n`);
+  try {
+    // Whatever the umask of whoever started us.
+    chmodSync(draft, 0o644);
+    if (owner !== undefined && process.geteuid?.() === 0) chownSync(draft, owner, -1);
+    use(draft);
+  } finally {
+    try {
+      unlinkSync(draft);
+    } catch {
+      // It was renamed.
+    }
+  }
+}
+
+/** Moved away first: if somebody was faster, what we have moved is theirs, and goes back. */
+function removeStale(path: string): void {
+  const owner = livingOwner(path);
+  if (owner !== undefined) throw belongsTo(path, owner);
+  const aside = `${path}.stale.${process.pid}`;
+  try {
+    renameSync(path, aside);
   } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw thrown;
+  }
+  const moved = livingOwner(aside);
+  if (moved !== undefined) {
+    renameSync(aside, path);
+    throw belongsTo(path, moved);
+  }
+  unlinkSync(aside);
+}
+
+function livingOwner(path: string): number | undefined {
+  let pid: number;
+  let writtenAt: number;
+  try {
+    pid = readPid(path);
+    writtenAt = statSync(path).mtimeMs;
+  } catch {
+    return undefined;
+  }
+  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid || !isAlive(pid)) return undefined;
+  // Younger than the file: the writer is dead, and its number has gone to another program.
+  const since = startedAt(pid);
+  return since !== undefined && since > writtenAt + CLOCK_SLACK_MS ? undefined : pid;
+}
+
+function readPid(path: string): number {
+  return Number(readFileSync(path, 'utf8').trim());
+}
+
+function explained(path: string, step: () => void): void {
+  try {
+    step();
+  } catch (thrown) {
+    if (thrown instanceof StartupError) throw thrown;
     throw new StartupError(`cannot write pid_file ${path}: ${(thrown as Error).message}`, {
       cause: thrown,
     });
   }
 }
 
-/** Only if it is still ours: a successor may have taken it over. */
-export function removePidFile(path: string): void {
-  try {
-    if (readPid(path) === process.pid) unlinkSync(path);
-  } catch {
-    // It is gone already, or out of reach; there is nobody left to tell.
-  }
+function belongsTo(path: string, owner: number): StartupError {
+  return new StartupError(
+    `pid_file ${path} belongs to process ${owner}, which is running; stop it, or name another file`,
+  );
 }
 
-function livingOwner(path: string): number | undefined {
-  let pid: number;
-  try {
-    pid = readPid(path);
-  } catch {
-    return undefined;
-  }
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return undefined;
-  try {
-    process.kill(pid, 0);
-    return pid;
-  } catch (thrown) {
-    // EPERM: it lives, but belongs to somebody else.
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM' ? pid : undefined;
-  }
-}
-
-function readPid(path: string): number {
-  return Number(readFileSync(path, 'utf8').trim());
+function isForbidden(thrown: unknown): boolean {
+  const { code = '' } = thrown as NodeJS.ErrnoException;
+  return code === 'EACCES' || code === 'EPERM' || code === 'EROFS';
 }

@@ -24,12 +24,13 @@ import { bindMetrics } from '../shared/metrics/program.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
 import type { ControlPath } from './control/control-path.ts';
 import { openControlServer, type ControlServer } from './control/control-server.ts';
-import { NOTHING, type Inheritance } from './inheritance.ts';
+import type { Inheritance } from './inheritance.ts';
 import { ListeningSockets } from './listeners/sockets.ts';
 import { SegmentStore } from './memory/segment-store.ts';
+import { giveLogFiles } from './log-files.ts';
 import { refused, type Operations, type Supervisor } from './operations.ts';
-import { removePidFile, writePidFile } from './pid-file.ts';
-import { dropPrivileges } from './privileges.ts';
+import { removePidFile, takeOverPidFile, writePidFile } from './pid-file.ts';
+import { become, identityOf, type Identity } from './privileges.ts';
 import { StartupError } from './startup-error.ts';
 import { Fleet } from './workers/fleet.ts';
 
@@ -48,6 +49,8 @@ export interface SupervisorParts {
 export interface StartedSupervisor extends Supervisor {
   readonly addresses: readonly BoundAddress[];
   readonly adminAddress: { readonly host: string; readonly port: number } | undefined;
+  /** Becomes the main process in place of a predecessor, which serves until this has returned. */
+  takeOver(predecessor: number): void;
   /** For a successor. The descriptors stay ours until `drain('handed-off')`. */
   inventory(): Inheritance;
 }
@@ -79,24 +82,25 @@ export async function startSupervisor(
 
   async function build(
     { listen, upstreams, tasks, serviceWaitMs, limits }: Plan,
-    { version, operations, abort, inheritance = NOTHING }: SupervisorParts,
+    { version, operations, abort, inheritance }: SupervisorParts,
     closers: (() => unknown)[],
     closeAll: () => Promise<void>,
   ): Promise<StartedSupervisor> {
-    const { threads } = settings;
+    const { threads, pid_file } = settings;
+    const identity = identityOf(settings.user, settings.group);
     const libc = libcOrWarn(log);
     if (libc === undefined) listen.forEach(refuseUnixSocket);
-    const sockets = libc && new ListeningSockets(libc, inheritance.sockets);
+    const sockets = libc && new ListeningSockets(libc, inheritance?.sockets);
     if (sockets !== undefined) closers.push(() => sockets.close());
     const prepared = sockets?.prepare(listen, threads);
-    if (settings.pid_file !== undefined) {
-      const path = settings.pid_file;
-      writePidFile(path);
-      closers.push(() => removePidFile(path));
+    if (pid_file !== undefined) {
+      // A predecessor keeps its own until it has handed everything over.
+      if (inheritance === undefined) writePidFile(pid_file, identity.uid);
+      closers.push(() => removePidFile(pid_file));
     }
 
     const layout = MetricsLayout.of(plan);
-    const store = new SegmentStore(libc, inheritance.segments);
+    const store = new SegmentStore(libc, inheritance?.segments);
     const segments = store.prepare([...standardSegments(layout, threads), ...limits]);
     const metrics = new MetricsTable(segments.find(METRICS_SEGMENT), layout.slots);
     const labels =
@@ -150,9 +154,10 @@ export async function startSupervisor(
     );
     const admin = await openAdmin(settings, page, fleet, operations);
     if (admin !== undefined) closers.push(() => admin.close());
-    const control = libc && (await openControl(parts, libc));
+    const control = libc && (await openControl(parts, identity, libc));
     if (control !== undefined) closers.push(() => control.close());
-    dropPrivileges(settings.user, settings.group);
+    giveLogFiles(logFilesOf(settings), identity);
+    become(identity);
     closers.push(() => fleet.kill());
     prepared?.listen();
     const addresses = await unlessAborted(fleet.start(), abort);
@@ -162,6 +167,9 @@ export async function startSupervisor(
     return {
       addresses,
       adminAddress: admin?.address,
+      takeOver(predecessor) {
+        if (pid_file !== undefined) takeOverPidFile(pid_file, predecessor);
+      },
       inventory: () => ({
         sockets: sockets?.inventory ?? [],
         segments: store.inventory,
@@ -241,13 +249,18 @@ function grants(segments: readonly Segment[]): SegmentGrant[] {
 /** In a worker; the boot file comes just before. */
 const FIRST_SEGMENT_FD = 5;
 
+function logFilesOf({ error_log, access_log }: Settings): string[] {
+  const files = ['off', 'stdout', 'stderr'].includes(access_log) ? [] : [access_log];
+  return error_log === undefined ? files : [error_log, ...files];
+}
+
 async function openControl(
   { control, operations, log }: SupervisorParts,
+  { uid }: Identity,
   libc: Libc,
 ): Promise<ControlServer | undefined> {
   const { path, explicit } = control;
   try {
-    const uid = process.getuid?.() ?? 0;
     return await openControlServer({ path, uid, operations, libc, log });
   } catch (thrown) {
     const reason = `cannot listen on the control socket ${path}: ${(thrown as Error).message}`;

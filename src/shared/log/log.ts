@@ -63,7 +63,7 @@ export function createLog({ level, destination, name }: LogOptions): Log {
     },
     stream as DestinationStream,
   );
-  return wrap(logger, stream);
+  return wrap(logger, stream, destination);
 }
 
 function open(destination: string): boom.SonicBoom {
@@ -89,14 +89,14 @@ function checkWritable(path: string): void {
   }
 }
 
-function wrap(logger: Logger, stream: boom.SonicBoom): Log {
+function wrap(logger: Logger, stream: boom.SonicBoom, destination: string): Log {
   return {
     trace: (fields, text) => logger.trace(fields, text),
     debug: (fields, text) => logger.debug(fields, text),
     info: (fields, text) => logger.info(fields, text),
     warn: (fields, text) => logger.warn(fields, text),
     error: (fields, text) => logger.error(fields, text),
-    child: (fields) => wrap(logger.child(fields), stream),
+    child: (fields) => wrap(logger.child(fields), stream, destination),
     flush() {
       try {
         stream.flushSync();
@@ -104,6 +104,14 @@ function wrap(logger: Logger, stream: boom.SonicBoom): Log {
         // The disk is full or the reader gone: there is nowhere left to say so.
       }
     },
-    reopen: () => stream.reopen(),
+    reopen() {
+      if (destination === 'stderr') return;
+      try {
+        checkWritable(destination);
+        stream.reopen();
+      } catch (thrown) {
+        logger.error({ err: thrown }, 'error log not reopened; entries go on to the old file');
+      }
+    },
   };
 }

@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, test } from 'node:test';
-import { removePidFile, writePidFile } from '../../../src/supervisor/pid-file.ts';
+import { removePidFile, takeOverPidFile, writePidFile } from '../../../src/supervisor/pid-file.ts';
 import { temporaryFile } from '../../support/index.ts';
 
 /** Of a process that was and is no more. */
@@ -44,6 +52,62 @@ describe('the pid file', () => {
       message: `pid_file ${path} belongs to process ${process.ppid}, which is running; stop it, or name another file`,
     });
     assert.equal(readFileSync(path, 'utf8'), `${process.ppid}\n`);
+  });
+
+  test('is taken over if its process is younger than the file: another program has the number now', (t) => {
+    const path = temporaryFile(t, 'sluice.pid', `${process.ppid}\n`);
+    utimesSync(path, 1, 1);
+
+    writePidFile(path);
+
+    assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+    assert.deepEqual(readdirSync(dirname(path)), ['sluice.pid']);
+  });
+
+  test('goes to one of many that want it at the same time', async (t) => {
+    const path = temporaryFile(t, 'sluice.pid', `${deadPid}\n`);
+    const claim = `
+      const { writePidFile } = await import(${JSON.stringify(import.meta.resolve('../../../src/supervisor/pid-file.ts'))});
+      try {
+        writePidFile(${JSON.stringify(path)});
+        process.stdout.write('mine\\n');
+        process.stdin.resume();
+      } catch (thrown) {
+        process.stdout.write(thrown.name + '\\n');
+      }`;
+    const claims = Array.from({ length: 6 }, () =>
+      spawn(process.execPath, ['--input-type=module', '-e', claim], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
+    );
+    const said = await Promise.all(
+      claims.map(async ({ stdout }) => {
+        const [line] = (await once(stdout, 'data')) as [Buffer];
+        return line.toString().trim();
+      }),
+    );
+    for (const { stdin } of claims) stdin.end();
+
+    assert.deepEqual(said.toSorted(), [
+      'StartupError',
+      'StartupError',
+      'StartupError',
+      'StartupError',
+      'StartupError',
+      'mine',
+    ]);
+    const owner = claims[said.indexOf('mine')]!;
+    assert.equal(readFileSync(path, 'utf8'), `${owner.pid}\n`);
+  });
+
+  test('is taken from a predecessor at an upgrade, but not from a third process', (t) => {
+    const path = temporaryFile(t, 'sluice.pid', `${process.ppid}\n`);
+    assert.throws(() => takeOverPidFile(path, deadPid), /belongs to process/);
+
+    takeOverPidFile(path, process.ppid);
+
+    assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+    assert.deepEqual(readdirSync(dirname(path)), ['sluice.pid']);
   });
 
   test('that cannot be written is an error that says why', () => {
