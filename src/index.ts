@@ -45,6 +45,7 @@ export {
   type AnswerInit,
   type BodyPieces,
 } from './worker/proxy/answer.ts';
+export { dispatch, type DispatchRoute } from './worker/proxy/dispatch.ts';
 export { withFilters } from './worker/proxy/compose.ts';
 export type { Filter } from './worker/proxy/filter.ts';
 export type {
@@ -70,3 +71,4 @@ export type { Task, TaskContext } from './worker/tasks/task.ts';
 export type { TcpKeepAlive } from './worker/transport/node-internals.ts';
 export type { ConnectProxyOptions } from './worker/upstream/connect-proxy.ts';
 export { HttpPeer, type PeerConnector, type PeerOptions } from './worker/upstream/peer.ts';
+export type { RouteMatch } from './worker/router/router.ts';

@@ -4,8 +4,9 @@
  * A client's connection and a peer's connection over transports that do nothing,
  * in one process: heads are parsed, phases run, answers are composed and logged.
  * Read nanoseconds per request; compare commits, on the same machine, one after
- * the other. The browser's head is what the small one hides; the last row is the
- * small one through every phase of a head, each a function that does nothing.
+ * the other. The browser's head is what the small one hides; then comes the small
+ * one through every phase of a head, each a function that does nothing, and
+ * through a dispatch, where the third of three paths matches.
  *
  *     node --conditions=sluice-source bench/micro/engine.ts
  */
@@ -25,9 +26,11 @@ import { openAccessLog } from '../../src/worker/observe/access-log.ts';
 import { RequestHeadParser } from '../../src/worker/protocol/http1/request-head.ts';
 import { withFilters } from '../../src/worker/proxy/compose.ts';
 import type { Filter } from '../../src/worker/proxy/filter.ts';
-import { handleRequest } from '../../src/worker/proxy/handle-request.ts';
+import { dispatch, type DispatchRoute } from '../../src/worker/proxy/dispatch.ts';
+import { openProxy } from '../../src/worker/proxy/open-proxy.ts';
 import type { ProxyHttp } from '../../src/worker/proxy/proxy-http.ts';
 import { ProxyService } from '../../src/worker/proxy/proxy-service.ts';
+import { RetryPolicy } from '../../src/worker/proxy/retry-policy.ts';
 import type { Transport } from '../../src/worker/transport/transport.ts';
 import type { Connector } from '../../src/worker/upstream/connector.ts';
 import { UpstreamConnection } from '../../src/worker/upstream/http1-connection.ts';
@@ -117,6 +120,11 @@ function gatewayOf(folder: string): ProxyHttp<unknown> {
   );
 }
 
+function toThird(proxy: ProxyHttp<unknown>): DispatchRoute[] {
+  const paths = ['/first/*', '/second', '/*'];
+  return paths.map((path) => ({ match: { path }, proxy }));
+}
+
 const nothing: Filter = {
   name: 'nothing',
   earlyRequestFilter() {},
@@ -152,9 +160,8 @@ function openEngine(proxy: ProxyHttp<unknown>) {
       return taken;
     },
   } as unknown as Connector;
-  const proxyService = new ProxyService({
+  const ofService = {
     name: 'edge',
-    proxy,
     connector,
     deadlines,
     time: machineTime,
@@ -162,12 +169,13 @@ function openEngine(proxy: ProxyHttp<unknown>) {
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
     log: createLog({ level: 'error', destination: 'stderr' } as never),
     maxAttempts: 3,
-    retry: {},
+    retry: new RetryPolicy({}),
     phaseTimeoutMs: 30_000,
     requestTimeoutMs: undefined,
     forwarding: { via: 'sluice' },
     paths: {},
-  });
+  };
+  const opened = openProxy(proxy, (each) => new ProxyService({ ...ofService, proxy: each }));
   const clientTransport = new SilentTransport();
   const client = new Http1Connection(
     clientTransport,
@@ -188,7 +196,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
         new ConnectionBudget(1_000),
         undefined,
       ),
-      handle: (exchange) => handleRequest(exchange, proxyService),
+      handle: (exchange) => opened.handle(exchange),
       mayConnect: undefined,
       server: { address: '127.0.0.1', port: 1 },
       onHandshakeFailed() {},
@@ -207,6 +215,7 @@ async function main(): Promise<void> {
     { name: 'small', text: SMALL, ...engine },
     { name: 'browser', text: BROWSER, ...engine },
     { name: 'no-ops', text: SMALL, ...openEngine(withFilters([nothing], plain)) },
+    { name: 'dispatch', text: SMALL, ...openEngine(dispatch(toThird(plain))) },
   ]) {
     const request = Buffer.from(text, 'latin1');
     const round = async (count: number) => {

@@ -30,10 +30,10 @@ import { bindLimiters } from './limits/rate-limiter.ts';
 import { openAccessLog, type AccessLog } from './observe/access-log.ts';
 import { recordProcessFigures } from './observe/process-figures.ts';
 import { RequestHeadParser } from './protocol/http1/request-head.ts';
-import { handleRequest } from './proxy/handle-request.ts';
+import { openProxy, type OpenProxy } from './proxy/open-proxy.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
-import type { RetryOptions } from './proxy/retry-policy.ts';
+import { RetryPolicy, type RetryOptions } from './proxy/retry-policy.ts';
 import { BackgroundTask, type WorkerTask } from './tasks/background-task.ts';
 import { Readiness } from './tasks/readiness.ts';
 import type { Dependency } from './tasks/task.ts';
@@ -147,18 +147,18 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const openService = (service: WorkerService) => {
     const { trusted_proxies, forwarded, via, paths, retry, timeouts } = service.settings;
     const { phaseTimeoutMs, requestTimeoutMs } = service.own;
-    return new ProxyService({
+    const ofService = {
       ...shared,
       name: service.name,
-      proxy: service.proxy,
-      retry: {
+      // One for all proxies of a dispatch: its budget is a share of the service's requests.
+      retry: new RetryPolicy({
         statuses: retry.statuses,
         budgetPercent: retry.budget_percent,
         minConcurrent: retry.min_concurrent,
         backOffMs: retry.back_off,
         maxBackOffMs: retry.max_back_off,
         ...service.own.retry,
-      },
+      }),
       phaseTimeoutMs: phaseTimeoutMs ?? timeouts.phase,
       requestTimeoutMs: requestTimeoutMs ?? timeouts.request,
       forwarding: {
@@ -167,7 +167,8 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
         via: via === 'off' ? undefined : via,
       },
       paths: pathAllowances(paths),
-    });
+    };
+    return openProxy(service.proxy, (proxy) => new ProxyService({ ...ofService, proxy }));
   };
   let stopProber: (() => void) | undefined;
   let opening: Promise<void> | undefined;
@@ -300,7 +301,7 @@ interface Opening {
 async function openListeners(
   { boot, services, listeners: grants, log, network }: WorkerParts,
   { deadlines, recorder, readiness, listeners }: Opening,
-  open: (service: WorkerService) => ProxyService,
+  open: (service: WorkerService) => OpenProxy,
   stopping: AbortSignal,
 ): Promise<void> {
   const budget = new ConnectionBudget(maxConnectionsOf(services));
@@ -366,8 +367,8 @@ interface DownstreamParts {
 }
 
 function downstreamOptions(
-  { name, settings: { limits, timeouts } }: WorkerService,
-  service: ProxyService,
+  { name, settings: { limits, timeouts, trusted_proxies } }: WorkerService,
+  proxy: OpenProxy,
   { deadlines, budget, log }: DownstreamParts,
 ): DownstreamOptions {
   return {
@@ -396,10 +397,10 @@ function downstreamOptions(
         maxConnectionsPerClient: limits.max_connections_per_client,
       },
       budget,
-      service.forwarding.trusts,
+      trustFrom(trusted_proxies),
     ),
-    handle: (exchange) => handleRequest(exchange, service),
-    mayConnect: service.mayConnect,
+    handle: (exchange) => proxy.handle(exchange),
+    mayConnect: proxy.mayConnect,
     // At debug, since anyone can make as many of these as they like.
     onHandshakeFailed: (reason, client) =>
       log.debug({ service: name, client: client.address, reason }, 'TLS handshake failed'),

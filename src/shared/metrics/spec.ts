@@ -5,7 +5,7 @@
  * A series takes one slot; of a histogram it takes one for each bucket, one for
  * what is above the last bucket, and one for the sum.
  */
-import { nearest } from '../config/problem.ts';
+import { refuseUnknown } from '../config/options.ts';
 import { DURATION_BUCKETS } from './buckets.ts';
 
 /** One label: its values, or how many there may be that are not known yet. */
@@ -68,13 +68,16 @@ export function sizeOf(label: LabelSpec): number {
   return 'values' in label ? label.values.length : label.max + 1;
 }
 
+const KNOWN = { name: true, help: true, labels: true, buckets: true } as const;
+
 /** @throws {TypeError} what is wrong with it, and what is expected */
 export function specFrom(
   kind: MetricKind,
   options: HistogramOptions & { readonly labels?: LabelDeclarations | undefined },
 ): MetricSpec {
   const { name, help, labels = {}, buckets } = options;
-  refuseUnknown(kind, options);
+  const { buckets: _, ...withoutBuckets } = KNOWN;
+  refuseUnknown<object>(`metrics.${kind}`, options, kind === 'histogram' ? KNOWN : withoutBuckets);
   checkName(kind, name);
   const fail = failWith(kind, name);
   if (typeof help !== 'string' || help.trim() === '')
@@ -107,16 +110,6 @@ function failWith(kind: MetricKind, name: string): Fail {
   return (message) => {
     throw new TypeError(`metrics.${kind} "${name}": ${message}`);
   };
-}
-
-function refuseUnknown(kind: MetricKind, options: object): void {
-  const known = ['name', 'help', 'labels', ...(kind === 'histogram' ? ['buckets'] : [])];
-  for (const key of Object.keys(options)) {
-    if (known.includes(key)) continue;
-    const meant = nearest(key, known);
-    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-    throw new TypeError(`metrics.${kind}: unknown option "${key}"${hint}`);
-  }
 }
 
 /** https://prometheus.io/docs/concepts/data_model; colons are for recording rules. */

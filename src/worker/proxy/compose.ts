@@ -6,6 +6,7 @@
  * A request passes the filters in the order of the list and then the proxy's own
  * phases; a response passes them in reverse, as if each filter stood further out.
  */
+import { Dispatch } from './dispatch.ts';
 import type { Filter } from './filter.ts';
 import {
   isPending,
@@ -22,7 +23,14 @@ export function withFilters<Ctx>(
   proxy: ProxyHttp<Ctx>,
 ): ProxyHttp<Ctx> {
   const inner = proxy as ProxyHttp<unknown>;
-  const composed = compose([...(filters as readonly Filter[]), { ...bound(inner), name: 'proxy' }]);
+  if (inner instanceof Dispatch) {
+    const all = [...(filters as readonly Filter[]), ...inner.filters];
+    return new Dispatch(inner.routes, all) as ProxyHttp<unknown> as ProxyHttp<Ctx>;
+  }
+  const composed = compose([
+    ...(filters as readonly Filter[]),
+    { ...boundPhases(inner), name: 'proxy' },
+  ]);
   const onlyOfProxy: Phases<unknown> = {
     ...(inner.newCtx && { newCtx: () => inner.newCtx!() }),
     ...(inner.onConnectionReuse && {
@@ -94,7 +102,7 @@ function stepOf(filter: Filter, phase: keyof FilterPhases): Step | undefined {
 }
 
 /** The phases of an object that may be an instance of a class: theirs are not its own properties. */
-function bound(proxy: ProxyHttp<unknown>): FilterPhases {
+export function boundPhases(proxy: FilterPhases): FilterPhases {
   const phases: Record<string, Step> = {};
   for (const phase of Object.keys(kinds) as (keyof FilterPhases)[]) {
     const step = proxy[phase] as Step | undefined;

@@ -10,7 +10,7 @@ import type { PathAllowances } from '../http/path.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { Connector } from '../upstream/connector.ts';
 import { isPending, type PhaseName, type Phases, type ProxyHttp } from './proxy-http.ts';
-import { RetryPolicy, type RetryOptions } from './retry-policy.ts';
+import type { RetryPolicy } from './retry-policy.ts';
 import { asProxyError, Session } from './session.ts';
 
 export interface ProxyServiceParts {
@@ -24,7 +24,7 @@ export interface ProxyServiceParts {
   readonly log: Log;
   /** Attempts in all, the first one included. */
   readonly maxAttempts: number;
-  readonly retry: RetryOptions;
+  readonly retry: RetryPolicy;
   /** For a phase that returns a promise. */
   readonly phaseTimeoutMs: number;
   /** For a response to begin, over all attempts; `undefined`: each wait has a bound of its own, and that is all. */
@@ -66,7 +66,7 @@ export class ProxyService {
     this.time = parts.time;
     this.recorder = parts.recorder;
     this.maxAttempts = parts.maxAttempts;
-    this.retry = new RetryPolicy(parts.retry);
+    this.retry = parts.retry;
     this.phaseTimeoutMs = parts.phaseTimeoutMs;
     this.requestTimeoutMs = parts.requestTimeoutMs;
     this.filtersOwnAnswers = parts.proxy.responseFilterFor === 'all-answers';
