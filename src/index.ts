@@ -34,7 +34,12 @@ export {
   type LoadBalancerOptions,
   type PeerSpec,
 } from './worker/balance/load-balancer.ts';
-export { random, roundRobin, type Selection } from './worker/balance/selection.ts';
+export { consistent } from './worker/balance/consistent.ts';
+export { fnvHash } from './worker/balance/fnv-hash.ts';
+export { maglev } from './worker/balance/maglev.ts';
+export { random } from './worker/balance/random.ts';
+export { roundRobin } from './worker/balance/round-robin.ts';
+export type { Candidate, Picker, Selection } from './worker/balance/selection.ts';
 export type { SocketAddress, TlsFacts } from './worker/http/exchange.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';

@@ -122,7 +122,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   recorder.workerState(slot, 'starting');
   const stopFigures = recordProcessFigures(recorder);
   const peers = new PeerTable(need(segments, PEERS_SEGMENT));
-  for (const balancer of allBalancers()) balancer.useTable(peers);
+  for (const balancer of allBalancers()) balancer.useTable(peers, time.clock);
   for (const { showMetrics } of parts.services) showMetrics?.(figures.source(peers, parts.version));
   bindLimiters((name) => segments.get(name), time.clock);
   const accessLog =

@@ -168,13 +168,31 @@ export const method = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Z]+$/, {
   error: ({ input }) => `expected a method in capitals such as "GET", got ${JSON.stringify(input)}`,
 });
 
-export const token = z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, {
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+export const token = z.string().regex(TOKEN, {
   error: ({ input }) =>
     `expected a header name such as "x-request-id", got ${JSON.stringify(input)}`,
 });
 
 export const headerValue = z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, {
   error: ({ input }) => `expected text without control characters, got ${JSON.stringify(input)}`,
+});
+
+/** What of a request tells whose it is. */
+export type RequestKey =
+  | { readonly kind: 'client_ip' | 'host' | 'path' | 'uri' }
+  | { readonly kind: 'header' | 'cookie'; readonly name: string };
+
+export const requestKey = z.unknown().transform((given, context): RequestKey => {
+  if (given === 'client_ip' || given === 'host' || given === 'path' || given === 'uri')
+    return { kind: given };
+  const [, kind, name = ''] = /^(header|cookie):(.+)$/.exec(String(given)) ?? [];
+  if ((kind === 'header' || kind === 'cookie') && TOKEN.test(name)) return { kind, name };
+  return refuse(
+    context,
+    `expected client_ip, host, path, uri, header:NAME or cookie:NAME, got ${JSON.stringify(given)}`,
+  );
 });
 
 function refuse(context: z.RefinementCtx, message: string): never {

@@ -16,6 +16,7 @@ import {
   method as methodName,
   peerAddress,
   rate,
+  requestKey,
   size,
   token,
   type Address,
@@ -26,24 +27,49 @@ import type { IdentityFiles } from '../tls/pem-files.ts';
 
 const path = z.string().min(1);
 
+/** After every priority that one would give. */
+const BACKUP_PRIORITY = 1_000;
+
 export const peer = z
   .union(
     [
       z.string(),
-      z.strictObject({ address: z.string(), weight: z.int().min(0).max(1_000).default(1) }),
+      z.strictObject({
+        address: z.string(),
+        weight: z.int().min(0).max(1_000).optional(),
+        priority: z.int().min(0).max(BACKUP_PRIORITY).optional(),
+        backup: z.boolean().optional(),
+      }),
     ],
     {
       error: ({ input }) =>
-        `expected "host:port", "unix:/path" or { address, weight }, got ${JSON.stringify(input)}`,
+        `expected "host:port", "unix:/path" or { address, weight, priority, backup }, got ${JSON.stringify(input)}`,
     },
   )
-  .transform((given): unknown =>
-    typeof given === 'string' ? { address: given, weight: 1 } : given,
+  .transform((given): unknown => (typeof given === 'string' ? { address: given } : given))
+  .pipe(
+    z.object({
+      address: peerAddress,
+      weight: z.number().default(1),
+      priority: z.number().optional(),
+      backup: z.boolean().default(false),
+    }),
   )
-  .pipe(z.object({ address: peerAddress, weight: z.number() }))
-  .transform(({ address, weight }): PeerSettings => ({ ...address, weight }));
+  .refine(({ priority, backup }) => !backup || priority === undefined, {
+    error: 'expected either "priority" or "backup"',
+  })
+  .transform(
+    ({ address, weight, backup, priority = backup ? BACKUP_PRIORITY : 0 }): PeerSettings => ({
+      ...address,
+      weight,
+      priority,
+    }),
+  );
 
-export type PeerSettings = (Address | UnixPath) & { readonly weight: number };
+export type PeerSettings = (Address | UnixPath) & {
+  readonly weight: number;
+  readonly priority: number;
+};
 
 const pool = z.strictObject({
   max_idle: z
@@ -178,49 +204,78 @@ export const upstreamProxy = z
     error: 'expected "username" and "password" together',
   });
 
-const upstream = z.strictObject({
-  balance: z
-    .enum(['round_robin', 'random'])
-    .default('round_robin')
-    .describe('How a peer is chosen for each request.'),
-  peers: z
-    .array(peer)
-    .min(1)
-    .describe(
-      'Addresses, `host:port` or `unix:/path`, or `{ address, weight }`; weight 0 takes no new traffic.',
-    ),
-  health_check: healthCheck.optional().describe('Without one, every peer counts as healthy.'),
-  connect_timeout: duration({ min: '1ms', max: '10m' })
-    .default(5_000)
-    .describe(
-      'For each step of a connection: until it is made, until the proxy on the way has answered, until the TLS handshake is over. Then another peer is tried.',
-    ),
-  total_connect_timeout: duration({ min: '1ms', max: '10m' })
-    .default(10_000)
-    .describe('For all steps together.'),
-  read_timeout: duration({ min: '1ms', max: '1d' })
-    .default(60_000)
-    .describe(
-      'Between two reads from the peer, and for its response to begin. Then the client gets a 504.',
-    ),
-  write_timeout: duration({ min: '1ms', max: '1d' })
-    .default(60_000)
-    .describe('For the peer to take what was written of a request body.'),
-  pool: pool.prefault({}).describe('Connections kept for the next request.'),
-  bind_to_ipv4: ipv4
-    .optional()
-    .describe('Source address of connections to IPv4 peers. Default: `client_bind_to_ipv4`.'),
-  bind_to_ipv6: ipv6
-    .optional()
-    .describe('Source address of connections to IPv6 peers. Default: `client_bind_to_ipv6`.'),
-  tcp_keepalive: tcpKeepalive.prefault({}).describe('Not for peers on Unix sockets.'),
-  proxy: upstreamProxy
-    .optional()
-    .describe('Reaches the peers through a proxy that is asked with CONNECT.'),
-  tls: upstreamTls
-    .optional()
-    .describe('Speaks TLS 1.3 or 1.2 with the peers. `{}` is enough for peers with a public name.'),
-});
+const upstream = z
+  .strictObject({
+    balance: z
+      .enum(['round_robin', 'random', 'consistent', 'fnv_hash', 'maglev'])
+      .default('round_robin')
+      .describe(
+        'How a peer is chosen for each request: in turn, by chance, or by a hash of `hash_key`, so that equal keys go to the same peer. `consistent` is the ring of nginx’s `hash … consistent`, key for key; `maglev` spreads more evenly; `fnv_hash` is for peers that never change.',
+      ),
+    hash_key: requestKey
+      .optional()
+      .describe(
+        'Of `consistent`, `fnv_hash` and `maglev`: `client_ip`, `host`, `path`, `uri` (path and query), `header:NAME` or `cookie:NAME`. A request without that header or cookie goes by its client’s address. Default: `client_ip`.',
+      ),
+    peers: z
+      .array(peer)
+      .min(1)
+      .describe(
+        'Addresses, `host:port` or `unix:/path`, or `{ address, weight, priority, backup }`; weight 0 takes no new traffic. Peers of a higher `priority` get traffic only while none of a lower one may be used; `backup: true` is the highest. Default: 0.',
+      ),
+    panic_threshold: z
+      .int()
+      .min(0)
+      .max(100)
+      .default(0)
+      .describe(
+        'While fewer than so many percent of the peers of one priority are healthy, all of them are used: the few would be overrun, and more likely the probes are wrong. 0 is never.',
+      ),
+    slow_start: duration({ min: '0ms', max: '1h' })
+      .default(0)
+      .describe(
+        'A peer that was ill gets its share back little by little over this time. `0ms`: at once.',
+      ),
+    health_check: healthCheck.optional().describe('Without one, every peer counts as healthy.'),
+    connect_timeout: duration({ min: '1ms', max: '10m' })
+      .default(5_000)
+      .describe(
+        'For each step of a connection: until it is made, until the proxy on the way has answered, until the TLS handshake is over. Then another peer is tried.',
+      ),
+    total_connect_timeout: duration({ min: '1ms', max: '10m' })
+      .default(10_000)
+      .describe('For all steps together.'),
+    read_timeout: duration({ min: '1ms', max: '1d' })
+      .default(60_000)
+      .describe(
+        'Between two reads from the peer, and for its response to begin. Then the client gets a 504.',
+      ),
+    write_timeout: duration({ min: '1ms', max: '1d' })
+      .default(60_000)
+      .describe('For the peer to take what was written of a request body.'),
+    pool: pool.prefault({}).describe('Connections kept for the next request.'),
+    bind_to_ipv4: ipv4
+      .optional()
+      .describe('Source address of connections to IPv4 peers. Default: `client_bind_to_ipv4`.'),
+    bind_to_ipv6: ipv6
+      .optional()
+      .describe('Source address of connections to IPv6 peers. Default: `client_bind_to_ipv6`.'),
+    tcp_keepalive: tcpKeepalive.prefault({}).describe('Not for peers on Unix sockets.'),
+    proxy: upstreamProxy
+      .optional()
+      .describe('Reaches the peers through a proxy that is asked with CONNECT.'),
+    tls: upstreamTls
+      .optional()
+      .describe(
+        'Speaks TLS 1.3 or 1.2 with the peers. `{}` is enough for peers with a public name.',
+      ),
+  })
+  .refine(({ balance, hash_key }) => hash_key === undefined || BY_KEY.has(balance), {
+    path: ['hash_key'],
+    error: 'is for the balances consistent, fnv_hash and maglev',
+  });
+
+const BY_KEY: ReadonlySet<string> = new Set(['consistent', 'fnv_hash', 'maglev']);
 
 const paths = z.array(
   z.enum(['encoded_slash', 'encoded_backslash', 'encoded_nul', 'encoded_dots']),

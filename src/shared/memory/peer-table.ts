@@ -10,7 +10,8 @@
  *        8  i32    verdict: 0 unknown, 1 healthy, 2 ill    the worker that has the duty to probe
  *       12  i32    free
  *       16  f64    verdict given at, nanoseconds           the prober, before the verdict
- *       24  8 bytes free
+ *       24  f64    well again since, nanoseconds; 0 if     the prober, before the verdict
+ *                  it was never ill
  */
 import { hash32 } from './hash.ts';
 import { seedOf, type Segment } from './segment.ts';
@@ -64,6 +65,8 @@ export class PeerTable {
 
   /** Only the prober calls this. */
   setVerdict(row: number, verdict: Verdict, nowNs: number): void {
+    const isRecovery = verdict === 'healthy' && this.verdict(row) === 'ill';
+    if (isRecovery) this.#doubles[(row * ROW_WORDS) / 2 + 3] = nowNs;
     this.#doubles[(row * ROW_WORDS) / 2 + 2] = nowNs;
     Atomics.store(this.#words, row * ROW_WORDS + 2, VERDICTS.indexOf(verdict));
   }
@@ -71,5 +74,9 @@ export class PeerTable {
   /** Nanoseconds; 0 if there is no verdict yet. */
   verdictAt(row: number): number {
     return this.#doubles[(row * ROW_WORDS) / 2 + 2] ?? 0;
+  }
+  /** When the peer was found well after it had been ill, in nanoseconds; 0 if it never was. */
+  recoveredAt(row: number): number {
+    return this.#doubles[(row * ROW_WORDS) / 2 + 3] ?? 0;
   }
 }

@@ -5,15 +5,19 @@
  */
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
+import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
 import { HttpPeer, type PeerOptions } from '../upstream/peer.ts';
 import type { TcpHealthCheck } from './health-check.ts';
-import { roundRobin, type Select, type Selection } from './selection.ts';
+import { roundRobin } from './round-robin.ts';
+import type { Candidate, Picker, Selection } from './selection.ts';
 
 export interface PeerSpec {
   /** `host:port`, `[ipv6]:port` or `unix:/path`. */
   readonly address: string;
   /** Share of the traffic; default 1, and 0 takes no new traffic. */
   readonly weight?: number;
+  /** Peers with a higher number get traffic only while none with a lower one may be used. Default 0. */
+  readonly priority?: number;
 }
 
 export interface LoadBalancerOptions {
@@ -25,15 +29,32 @@ export interface LoadBalancerOptions {
   readonly healthCheck?: TcpHealthCheck;
   /** Between two probes of a peer. Default 5,000 ms. */
   readonly healthCheckFrequencyMs?: number;
+  /**
+   * While fewer than so many percent of the peers of one priority are healthy, verdicts are
+   * not believed and all of them are used: more likely the prober is wrong than
+   * all of them, and the few that are left would be overrun. Default 0: never.
+   */
+  readonly panicThresholdPercent?: number;
+  /**
+   * A peer that was ill gets its share of the traffic back little by little over this
+   * time, for its caches and pools to fill. Default 0: at once.
+   */
+  readonly slowStartMs?: number;
   /** For the connections to the peers. */
   readonly peerOptions?: PeerOptions;
 }
 
-export interface BalancedPeer {
+export interface BalancedPeer extends Candidate {
   readonly peer: HttpPeer;
-  readonly weight: number;
+  readonly priority: number;
   /** Its row in the peer table, once there is one. */
   row: number;
+}
+
+/** Peers of one priority that take new traffic. */
+interface Tier {
+  readonly peers: readonly BalancedPeer[];
+  readonly picker: Picker<BalancedPeer>;
 }
 
 /** Balancers of this process, by name: the worker gives them their table, and the prober its work. */
@@ -48,76 +69,171 @@ export function forgetBalancer({ name }: LoadBalancer): void {
   balancers.delete(name);
 }
 
+/** Of its share, even at the beginning of a slow start: a peer that gets nothing would never warm up. */
+const LEAST_SHARE = 0.1;
+
 export class LoadBalancer {
   readonly name: string;
   readonly healthCheck: TcpHealthCheck | undefined;
   readonly healthCheckFrequencyMs: number;
   readonly peers: readonly BalancedPeer[];
-  readonly #select: Select;
-  /** Those that take new traffic. */
-  readonly #weighted: readonly BalancedPeer[];
+  readonly #selection: Selection;
+  readonly #panicShare: number;
+  readonly #slowStartNs: number;
+  /** The most preferred first. */
+  readonly #tiers: readonly Tier[];
   #table: PeerTable | undefined;
+  #clock: Clock = monotonicNs;
 
   /**
    * Building one starts nothing and opens nothing.
    *
    * @throws {Error} another balancer has that name
-   * @throws {TypeError} an address is none, or there are no peers
+   * @throws {TypeError} an address is none, a number makes no sense, or there are no peers
    */
   constructor(peers: readonly (string | PeerSpec)[], options: LoadBalancerOptions) {
-    if (balancers.has(options.name)) {
+    const { name } = options;
+    if (balancers.has(name)) {
       throw new Error(
-        `a LoadBalancer named "${options.name}" exists already; each needs a name of its own`,
+        `a LoadBalancer named "${name}" exists already; each needs a name of its own`,
       );
     }
     if (peers.length === 0)
-      throw new TypeError(`LoadBalancer "${options.name}": expected at least one peer`);
-    this.name = options.name;
+      throw new TypeError(`LoadBalancer "${name}": expected at least one peer`);
+    this.name = name;
     this.healthCheck = options.healthCheck;
     this.healthCheckFrequencyMs = options.healthCheckFrequencyMs ?? 5_000;
-    this.#select = (options.selection ?? roundRobin())();
-    this.peers = peers.map((given) => {
-      const { address, weight = 1 } = typeof given === 'string' ? { address: given } : given;
-      const peer = new HttpPeer(address, { ...options.peerOptions, upstream: options.name });
-      return { peer, weight, row: -1 };
-    });
-    this.#weighted = this.peers.filter(({ weight }) => weight > 0);
-    balancers.set(this.name, this);
+    this.#selection = options.selection ?? roundRobin();
+    this.#panicShare = panicShare(options);
+    this.#slowStartNs = (options.slowStartMs ?? 0) * 1e6;
+    this.peers = peers.map((given) => balancedPeer(given, options));
+    this.#tiers = tiersOf(this.peers, this.#selection);
+    balancers.set(name, this);
   }
 
   /** Gives the balancer its rows; before that every peer counts as healthy. */
-  useTable(table: PeerTable): void {
-    for (const balanced of this.peers) balanced.row = table.row(this.name, balanced.peer.address);
+  useTable(table: PeerTable, clock: Clock): void {
+    for (const balanced of this.peers) balanced.row = table.row(this.name, balanced.address);
     this.#table = table;
+    this.#clock = clock;
   }
 
-  /** @throws {ProxyError} `upstream/none-healthy`: no peer may be used */
-  select(): HttpPeer {
-    const usable = this.#healthy();
-    if (usable.length > 0) return this.#select(usable).peer;
+  /**
+   * The next peer.
+   *
+   * @param key whose request it is, for algorithms that choose by a key
+   * @param maxIterations how many times a peer may be looked at; default: until all have been
+   * @throws {ProxyError} `upstream/none-healthy`: no peer may be used
+   * @throws {TypeError} the algorithm chooses by a key, and there is none
+   */
+  select(key?: string, maxIterations?: number): HttpPeer {
+    const accept =
+      maxIterations === undefined ? this.#mayServe : atMost(maxIterations, this.#mayServe);
+    const chosen = this.#choose(accept, key);
+    if (chosen !== undefined) return chosen.peer;
     throw new ProxyError(
       'upstream/none-healthy',
       `none of the ${this.peers.length} peers of ${this.name} may be used`,
     );
   }
 
-  /** A healthy peer that `accept` takes; `undefined` if there is none. */
-  selectWith(accept: (peer: HttpPeer) => boolean): HttpPeer | undefined {
-    const usable = this.#healthy().filter(({ peer }) => accept(peer));
-    return usable.length === 0 ? undefined : this.#select(usable).peer;
-  }
-
-  /** Usually all of them: then no list is made. */
-  #healthy(): readonly BalancedPeer[] {
-    const weighted = this.#weighted;
-    for (const balanced of weighted) {
-      if (!this.isHealthy(balanced)) return weighted.filter((each) => this.isHealthy(each));
-    }
-    return weighted;
+  /**
+   * The next peer that may be used and that `accept` takes; `undefined` if there is none.
+   *
+   * @throws {TypeError} the algorithm chooses by a key, and there is none
+   */
+  selectWith(accept: (peer: HttpPeer) => boolean, key?: string): HttpPeer | undefined {
+    return this.#choose((balanced) => this.#mayServe(balanced) && accept(balanced.peer), key)?.peer;
   }
 
   /** A peer nobody has looked at yet is used: refusing it would make every start an outage. */
   isHealthy(balanced: BalancedPeer): boolean {
     return this.#table === undefined || this.#table.verdict(balanced.row) !== 'ill';
   }
+
+  #choose(
+    accept: (balanced: BalancedPeer) => boolean,
+    key: string | undefined,
+  ): BalancedPeer | undefined {
+    if (key === undefined && this.#selection.byKey) {
+      throw new TypeError(
+        `LoadBalancer "${this.name}" chooses by ${this.#selection.name}: give select() the key of the request`,
+      );
+    }
+    for (const { picker } of this.#tiers) {
+      const chosen = this.#pick(picker, accept, key ?? '');
+      if (chosen !== undefined) return chosen;
+    }
+    return undefined;
+  }
+
+  #pick(
+    picker: Picker<BalancedPeer>,
+    accept: (balanced: BalancedPeer) => boolean,
+    key: string,
+  ): BalancedPeer | undefined {
+    if (this.#slowStartNs === 0) return picker.pick(accept, key);
+    const nowNs = this.#clock();
+    const eager = picker.pick((each) => accept(each) && !this.#holdsBack(each, nowNs), key);
+    return eager ?? picker.pick(accept, key);
+  }
+
+  readonly #mayServe = (balanced: BalancedPeer): boolean =>
+    this.isHealthy(balanced) || this.#panics(balanced.priority);
+
+  /** Asked only about one who is ill, so a set that is well costs nothing. */
+  #panics(priority: number): boolean {
+    if (this.#panicShare === 0) return false;
+    const { peers } = this.#tiers.find(({ peers: [first] }) => first!.priority === priority)!;
+    let healthy = 0;
+    for (const each of peers) if (this.isHealthy(each)) healthy += 1;
+    return healthy < peers.length * this.#panicShare;
+  }
+
+  /** One who was ill steps back now and then, and more rarely the longer it has been well. */
+  #holdsBack({ row }: BalancedPeer, nowNs: number): boolean {
+    const wellSince = this.#table?.recoveredAt(row) ?? 0;
+    if (wellSince === 0) return false;
+    const share = (nowNs - wellSince) / this.#slowStartNs;
+    return share < 1 && Math.random() >= Math.max(share, LEAST_SHARE);
+  }
+}
+
+function atMost(
+  times: number,
+  accept: (balanced: BalancedPeer) => boolean,
+): (balanced: BalancedPeer) => boolean {
+  let left = times;
+  return (balanced) => left-- > 0 && accept(balanced);
+}
+
+function panicShare({ name, panicThresholdPercent: percent = 0 }: LoadBalancerOptions): number {
+  if (percent >= 0 && percent <= 100) return percent / 100;
+  throw new TypeError(
+    `LoadBalancer "${name}": panicThresholdPercent: expected 0 to 100, got ${percent}`,
+  );
+}
+
+function balancedPeer(
+  given: string | PeerSpec,
+  { name, peerOptions }: LoadBalancerOptions,
+): BalancedPeer {
+  const spec = typeof given === 'string' ? { address: given } : given;
+  const { address, weight = 1, priority = 0 } = spec;
+  if (!(weight >= 0 && weight < Infinity)) {
+    throw new TypeError(
+      `LoadBalancer "${name}": weight of ${address}: expected 0 or more, got ${weight}`,
+    );
+  }
+  const peer = new HttpPeer(address, { ...peerOptions, upstream: name });
+  return { peer, address, weight, priority, row: -1 };
+}
+
+function tiersOf(peers: readonly BalancedPeer[], selection: Selection): Tier[] {
+  const inUse = peers.filter(({ weight }) => weight > 0);
+  const priorities = [...new Set(inUse.map(({ priority }) => priority))].sort((a, b) => a - b);
+  return priorities.map((priority) => {
+    const members = inUse.filter((each) => each.priority === priority);
+    return { peers: members, picker: selection.build(members) };
+  });
 }

@@ -5,9 +5,14 @@
 import type { RouteSettings, ServiceSettings, Settings } from '../../shared/config/settings.ts';
 import type { UpstreamSettings } from '../../shared/config/settings.ts';
 import { showPlace } from '../../shared/ipc/place.ts';
+import { consistent } from '../balance/consistent.ts';
+import { fnvHash } from '../balance/fnv-hash.ts';
 import { TcpHealthCheck } from '../balance/health-check.ts';
 import { LoadBalancer } from '../balance/load-balancer.ts';
-import { random, roundRobin } from '../balance/selection.ts';
+import { maglev } from '../balance/maglev.ts';
+import { random } from '../balance/random.ts';
+import { roundRobin } from '../balance/round-robin.ts';
+import type { Selection } from '../balance/selection.ts';
 import { RateLimiter } from '../limits/rate-limiter.ts';
 import { Answer } from '../proxy/answer.ts';
 import { compose, type FilterPhases } from '../proxy/compose.ts';
@@ -19,6 +24,7 @@ import { apiKey } from './api-key.ts';
 import { inOrder, type Filter } from './filter.ts';
 import { requestHeaders, responseHeaders } from './header-edits.ts';
 import { rateLimit } from './rate-limit.ts';
+import { requestKey, type KeyOf } from './request-key.ts';
 
 /** What one request carries: the route it took. */
 export interface GatewayContext {
@@ -31,7 +37,18 @@ interface Route {
     'requestFilter' | 'upstreamRequestFilter' | 'responseFilter'
   >;
   readonly paths: PathAllowances;
-  readonly target: { readonly kind: 'upstream'; readonly balancer: LoadBalancer } | RespondTarget;
+  readonly target: UpstreamTarget | RespondTarget;
+}
+
+/** A balancer, and what of a request it goes by. */
+interface Upstream {
+  readonly balancer: LoadBalancer;
+  /** Absent if it chooses without a key. */
+  readonly keyOf: KeyOf | undefined;
+}
+
+interface UpstreamTarget extends Upstream {
+  readonly kind: 'upstream';
 }
 
 interface RespondTarget {
@@ -41,20 +58,34 @@ interface RespondTarget {
   readonly body: string | undefined;
 }
 
-export type Balancers = ReadonlyMap<string, LoadBalancer>;
+export type Balancers = ReadonlyMap<string, Upstream>;
+
+const SELECTIONS = {
+  round_robin: roundRobin,
+  random,
+  consistent,
+  fnv_hash: fnvHash,
+  maglev,
+} as const satisfies Record<UpstreamSettings['balance'], () => Selection>;
+
+const CLIENT_IP = { kind: 'client_ip' } as const;
 
 /** @param readPem what is in a file of certificates or a key */
 export function balancersFrom(settings: Settings, readPem: (path: string) => string): Balancers {
-  const balancers = new Map<string, LoadBalancer>();
+  const balancers = new Map<string, Upstream>();
   for (const [name, upstream] of Object.entries(settings.upstreams)) {
     const { health_check: health, pool } = upstream;
     const peers = upstream.peers.map((peer) => ({
       address: showPlace(peer),
       weight: peer.weight,
+      priority: peer.priority,
     }));
+    const selection = SELECTIONS[upstream.balance]();
     const balancer = new LoadBalancer(peers, {
       name,
-      selection: upstream.balance === 'random' ? random() : roundRobin(),
+      selection,
+      panicThresholdPercent: upstream.panic_threshold,
+      slowStartMs: upstream.slow_start,
       ...(health !== undefined && {
         healthCheck: new TcpHealthCheck({
           timeoutMs: health.timeout,
@@ -78,7 +109,8 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
         ...tlsOptions(upstream, settings, readPem),
       },
     });
-    balancers.set(name, balancer);
+    const keyOf = selection.byKey ? requestKey(upstream.hash_key ?? CLIENT_IP) : undefined;
+    balancers.set(name, { balancer, keyOf });
   }
   return balancers;
 }
@@ -142,10 +174,11 @@ export function gateway(service: ServiceSettings, balancers: Balancers): ProxyHt
       const { target } = routeOf(session.ctx);
       if (target.kind !== 'upstream')
         throw new Error('a route that answers by itself asks no peer');
-      const { balancer } = target;
+      const { balancer, keyOf } = target;
+      const key = keyOf?.(session);
       const failed = session.peer;
-      if (failed === undefined) return balancer.select();
-      return balancer.selectWith((peer) => peer !== failed) ?? balancer.select();
+      if (failed === undefined) return balancer.select(key);
+      return balancer.selectWith((peer) => peer !== failed, key) ?? balancer.select(key);
     },
 
     upstreamRequestFilter: (session, request) =>
@@ -194,8 +227,8 @@ function targetFrom({ upstream, respond }: RouteSettings, balancers: Balancers):
     const { status, headers = {}, body } = respond;
     return { kind: 'respond', status, headers, body };
   }
-  const balancer = upstream === undefined ? undefined : balancers.get(upstream);
+  const found = upstream === undefined ? undefined : balancers.get(upstream);
   // The configuration was checked before it got here.
-  if (balancer === undefined) throw new Error(`no upstream named "${upstream}"`);
-  return { kind: 'upstream', balancer };
+  if (found === undefined) throw new Error(`no upstream named "${upstream}"`);
+  return { kind: 'upstream', ...found };
 }

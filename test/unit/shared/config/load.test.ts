@@ -36,9 +36,11 @@ describe('a configuration', () => {
     assert.deepEqual(settings.upstreams['api'], {
       balance: 'round_robin',
       peers: [
-        { host: '10.0.0.1', port: 8080, weight: 1 },
-        { host: '10.0.0.2', port: 8080, weight: 2 },
+        { host: '10.0.0.1', port: 8080, weight: 1, priority: 0 },
+        { host: '10.0.0.2', port: 8080, weight: 2, priority: 0 },
       ],
+      panic_threshold: 0,
+      slow_start: 0,
       health_check: {
         type: 'tcp',
         interval: 1_000,
@@ -222,17 +224,45 @@ describe('a value', () => {
   }
 
   const peers = [
-    { text: '127.0.0.1:80', peer: { host: '127.0.0.1', port: 80, weight: 1 } },
-    { text: '"[::1]:8080"', peer: { host: '::1', port: 8080, weight: 1 } },
-    { text: 'api_1.internal:65535', peer: { host: 'api_1.internal', port: 65_535, weight: 1 } },
-    { text: 'unix:/run/a b.sock', peer: { path: '/run/a b.sock', weight: 1 } },
-    { text: '{ address: unix:/run/a, weight: 3 }', peer: { path: '/run/a', weight: 3 } },
-    { text: '{ address: h:1, weight: 0 }', peer: { host: 'h', port: 1, weight: 0 } },
+    { text: '127.0.0.1:80', peer: { host: '127.0.0.1', port: 80, weight: 1, priority: 0 } },
+    { text: '"[::1]:8080"', peer: { host: '::1', port: 8080, weight: 1, priority: 0 } },
+    {
+      text: 'api_1.internal:65535',
+      peer: { host: 'api_1.internal', port: 65_535, weight: 1, priority: 0 },
+    },
+    { text: 'unix:/run/a b.sock', peer: { path: '/run/a b.sock', weight: 1, priority: 0 } },
+    {
+      text: '{ address: unix:/run/a, weight: 3 }',
+      peer: { path: '/run/a', weight: 3, priority: 0 },
+    },
+    { text: '{ address: h:1, weight: 0 }', peer: { host: 'h', port: 1, weight: 0, priority: 0 } },
+    {
+      text: '{ address: h:1, priority: 2 }',
+      peer: { host: 'h', port: 1, weight: 1, priority: 2 },
+    },
+    {
+      text: '{ address: h:1, backup: true }',
+      peer: { host: 'h', port: 1, weight: 1, priority: 1_000 },
+    },
   ];
   for (const { text, peer } of peers) {
     test(`of ${text} is a peer`, () => {
       const { settings } = load(`version: 1\nupstreams: { api: { peers: [${text}] } }\n`);
       assert.deepEqual(settings.upstreams['api']?.peers, [peer]);
+    });
+  }
+
+  const keys = [
+    { text: 'uri', key: { kind: 'uri' } },
+    { text: 'header:X-Tenant', key: { kind: 'header', name: 'X-Tenant' } },
+    { text: 'cookie:session', key: { kind: 'cookie', name: 'session' } },
+  ];
+  for (const { text, key } of keys) {
+    test(`of ${text} is what a peer is chosen by`, () => {
+      const { settings } = load(
+        `version: 1\nupstreams: { api: { balance: maglev, hash_key: "${text}", peers: ['h:1'] } }\n`,
+      );
+      assert.deepEqual(settings.upstreams['api']?.hash_key, key);
     });
   }
 

@@ -40,6 +40,34 @@ conf.yaml:1:10: version: expected 1, got 2
 1 problem in conf.yaml`,
   },
   {
+    name: 'a key to choose by, for a balance that goes by none',
+    source: "version: 1\nupstreams:\n  api: { peers: ['h:1'], hash_key: uri }\n",
+    says: `
+conf.yaml:3:36: upstreams.api.hash_key: is for the balances consistent, fnv_hash and maglev
+  3 |   api: { peers: ['h:1'], hash_key: uri }
+                                         ^
+1 problem in conf.yaml`,
+  },
+  {
+    name: 'a key to choose by that there is not',
+    source: "version: 1\nupstreams:\n  api: { balance: maglev, peers: ['h:1'], hash_key: ip }\n",
+    says: `
+conf.yaml:3:53: upstreams.api.hash_key: expected client_ip, host, path, uri, header:NAME or cookie:NAME, got "ip"
+  3 |   api: { balance: maglev, peers: ['h:1'], hash_key: ip }
+                                                          ^
+1 problem in conf.yaml`,
+  },
+  {
+    name: 'a backup with a priority',
+    source:
+      "version: 1\nupstreams:\n  api: { peers: [{ address: 'h:1', priority: 1, backup: true }] }\n",
+    says: `
+conf.yaml:3:18: upstreams.api.peers[0]: expected either "priority" or "backup"
+  3 |   api: { peers: [{ address: 'h:1', priority: 1, backup: true }] }
+                       ^
+1 problem in conf.yaml`,
+  },
+  {
     name: 'what is no YAML',
     source: 'version: 1\nlog:\n\tlevel: info\n',
     says: `
@@ -174,7 +202,7 @@ const values = [
   ['upstreams: { api: { peers: [] } }', 'upstreams.api.peers: expected at least 1 entry, got []'],
   [
     'upstreams: { api: { peers: [5] } }',
-    'upstreams.api.peers[0]: expected "host:port", "unix:/path" or { address, weight }, got 5',
+    'upstreams.api.peers[0]: expected "host:port", "unix:/path" or { address, weight, priority, backup }, got 5',
   ],
   [
     'upstreams: { api: { peers: [999.1.1.1:80] } }',
@@ -247,7 +275,7 @@ const values = [
   ],
   [
     'upstreams: { api: { peers: [h:1], balance: randon } }',
-    'upstreams.api.balance: expected "round_robin" or "random", got "randon"; did you mean "random"?',
+    'upstreams.api.balance: expected "round_robin" or "random" or "consistent" or "fnv_hash" or "maglev", got "randon"; did you mean "random"?',
   ],
   [
     'upstreams: { api: { peers: [h:1], health_check: { type: http } } }',
@@ -360,7 +388,7 @@ services:
       'ca_file: cannot read /nowhere/ca.pem: there is no such file',
       'admin: unknown key "typo"',
       'upstreams.api.peers[1]: h:1 is there twice',
-      'upstreams.api.peers[2]: expected "host:port", "unix:/path" or { address, weight }, got 5',
+      'upstreams.api.peers[2]: expected "host:port", "unix:/path" or { address, weight, priority, backup }, got 5',
       'upstreams.broken.peers: expected at least 1 entry, got []',
       'upstreams.broken: unknown key "typo"',
       'services[0].listen[1]: expected a mapping, got 5',

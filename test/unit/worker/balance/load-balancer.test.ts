@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PeerTable, peerTableSize } from '../../../../src/shared/memory/peer-table.ts';
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
-import { allBalancers, LoadBalancer } from '../../../../src/worker/balance/load-balancer.ts';
+import { consistent } from '../../../../src/worker/balance/consistent.ts';
+import {
+  allBalancers,
+  LoadBalancer,
+  type LoadBalancerOptions,
+  type PeerSpec,
+} from '../../../../src/worker/balance/load-balancer.ts';
 
 const THREE = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'];
 
@@ -17,13 +23,17 @@ function newTable(): PeerTable {
 }
 
 /** A balancer of three peers with a table, and the word of its prober. */
-function probed() {
-  const balancer = new LoadBalancer(THREE, { name: newName() });
+function probed(
+  options: Partial<LoadBalancerOptions> = {},
+  peers: readonly (string | PeerSpec)[] = THREE,
+) {
+  const balancer = new LoadBalancer(peers, { name: newName(), ...options });
   const table = newTable();
-  balancer.useTable(table);
+  const clock = { nowNs: 1e9 };
+  balancer.useTable(table, () => clock.nowNs);
   const judge = (address: string, verdict: 'healthy' | 'ill') =>
-    table.setVerdict(table.row(balancer.name, address), verdict, 1);
-  return { balancer, judge };
+    table.setVerdict(table.row(balancer.name, address), verdict, clock.nowNs);
+  return { balancer, judge, clock };
 }
 
 const asked = (balancer: LoadBalancer, times: number): string[] =>
@@ -88,6 +98,94 @@ describe('a load balancer', () => {
     assert.equal(
       balancer.selectWith(() => false),
       undefined,
+    );
+  });
+
+  test('looks at no more peers than the caller allows', () => {
+    const { balancer, judge } = probed({ selection: consistent() });
+    const home = balancer.select('a').address;
+    judge(home, 'ill');
+
+    assert.throws(() => balancer.select('a', 1), { code: 'upstream/none-healthy' });
+    assert.notEqual(balancer.select('a', 2).address, home);
+  });
+
+  test('with an algorithm that goes by a key, gives a key to one peer and asks for the key', () => {
+    const { balancer } = probed({ selection: consistent() });
+    const addresses = Array.from({ length: 10 }, () => balancer.select('client').address);
+
+    assert.equal(new Set(addresses).size, 1);
+    assert.throws(
+      () => balancer.select(),
+      /^TypeError: LoadBalancer "[^"]+" chooses by consistent: give select\(\) the key of the request/,
+    );
+  });
+
+  test('uses peers of a higher priority only while none of a lower one may be used', () => {
+    const [first, second, backup] = THREE as [string, string, string];
+    const { balancer, judge } = probed({}, [
+      first,
+      { address: second, weight: 0 },
+      { address: backup, priority: 1 },
+    ]);
+
+    assert.deepEqual(new Set(asked(balancer, 10)), new Set([first]));
+    judge(first, 'ill');
+    assert.deepEqual(new Set(asked(balancer, 10)), new Set([backup]));
+    judge(first, 'healthy');
+    assert.deepEqual(new Set(asked(balancer, 10)), new Set([first]));
+  });
+
+  test('in panic, uses all peers again, until enough of them are well', () => {
+    const { balancer, judge } = probed({ panicThresholdPercent: 60 });
+    judge(THREE[0]!, 'ill');
+    assert.deepEqual(new Set(asked(balancer, 30)), new Set(THREE.slice(1)), '67 % are well');
+    judge(THREE[1]!, 'ill');
+    assert.deepEqual(new Set(asked(balancer, 30)), new Set(THREE), '33 % are');
+    judge(THREE[2]!, 'ill');
+    assert.deepEqual(new Set(asked(balancer, 30)), new Set(THREE), 'none is');
+  });
+
+  test('gives a peer that was ill its share back little by little', (t) => {
+    const { balancer, judge, clock } = probed({ slowStartMs: 10_000 });
+    const [returning] = THREE as [string];
+    const count = () => asked(balancer, 300).filter((address) => address === returning).length;
+    judge(returning, 'healthy');
+    assert.equal(count(), 100, 'it was never ill');
+
+    judge(returning, 'ill');
+    judge(returning, 'healthy');
+    const draws = Array.from({ length: 100 }, (_, nth) => (nth + 0.5) / 100);
+    let nth = 0;
+    t.mock.method(Math, 'random', () => draws[nth++ % draws.length]!);
+    const counts = [0, 2_500, 5_000, 10_000].map((elapsedMs) => {
+      clock.nowNs = 1e9 + elapsedMs * 1e6;
+      return count();
+    });
+
+    assert.ok(counts[0]! > 0 && counts[0]! < 25, counts.join());
+    assert.ok(counts[1]! > counts[0]! && counts[2]! > counts[1]!, counts.join());
+    assert.equal(counts[3], 100, counts.join());
+  });
+
+  test('uses a peer that only just came back, if there is no other', () => {
+    const { balancer, judge } = probed({ slowStartMs: 10_000 });
+    for (const address of THREE) judge(address, 'ill');
+    judge(THREE[0]!, 'healthy');
+
+    assert.deepEqual(new Set(asked(balancer, 50)), new Set([THREE[0]]));
+  });
+
+  test('refuses numbers that make no sense', () => {
+    const name = newName();
+
+    assert.throws(
+      () => new LoadBalancer([{ address: THREE[0]!, weight: -1 }], { name }),
+      /weight of 10\.0\.0\.1:80: expected 0 or more, got -1/,
+    );
+    assert.throws(
+      () => new LoadBalancer(THREE, { name, panicThresholdPercent: 101 }),
+      /panicThresholdPercent: expected 0 to 100, got 101/,
     );
   });
 

@@ -1,115 +1,228 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { random, roundRobin, type Candidate } from '../../../../src/worker/balance/selection.ts';
+import { consistent } from '../../../../src/worker/balance/consistent.ts';
+import { fnv1a, fnvHash } from '../../../../src/worker/balance/fnv-hash.ts';
+import { maglev } from '../../../../src/worker/balance/maglev.ts';
+import { random } from '../../../../src/worker/balance/random.ts';
+import { roundRobin } from '../../../../src/worker/balance/round-robin.ts';
+import type { Candidate, Selection } from '../../../../src/worker/balance/selection.ts';
 
-interface Named extends Candidate {
-  readonly name: string;
+const SELECTIONS: readonly Selection[] = [
+  roundRobin(),
+  random(),
+  consistent(),
+  fnvHash(),
+  maglev(),
+];
+
+const everybody = () => true;
+
+const peersOf = (weights: readonly number[]): Candidate[] =>
+  weights.map((weight, nth) => ({ address: `10.0.${nth >> 8}.${nth & 255}:80`, weight }));
+
+/** How many of so many requests, each with a key of its own, each peer gets. */
+function shares(
+  selection: Selection,
+  peers: readonly Candidate[],
+  times: number,
+  accept: (peer: Candidate) => boolean = everybody,
+): number[] {
+  const picker = selection.build(peers);
+  const counts = new Map(peers.map((peer) => [peer, 0]));
+  for (let nth = 0; nth < times; nth++) {
+    const chosen = picker.pick(accept, `key-${nth}`)!;
+    counts.set(chosen, counts.get(chosen)! + 1);
+  }
+  return [...counts.values()];
 }
 
-const candidates = (weights: Readonly<Record<string, number>>): Named[] =>
-  Object.entries(weights).map(([name, weight]) => ({ name, weight }));
+for (const selection of SELECTIONS) {
+  describe(`every algorithm, such as ${selection.name}`, () => {
+    test('chooses the only peer there is', () => {
+      const [only] = peersOf([3]);
 
-function shares(choose: () => Named, times: number): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (let nth = 0; nth < times; nth++) {
-    const { name } = choose();
-    counts[name] = (counts[name] ?? 0) + 1;
-  }
-  return counts;
+      assert.equal(selection.build([only!]).pick(everybody, 'a'), only);
+    });
+
+    test('shares in proportion to the weights', () => {
+      const counts = shares(selection, peersOf([1, 2, 5]), 16_000);
+
+      for (const [nth, expected] of [2_000, 4_000, 10_000].entries()) {
+        const error = Math.abs(counts[nth]! - expected) / expected;
+        assert.ok(error < 0.2, `peer ${nth}: ${counts[nth]} of about ${expected}`);
+      }
+    });
+
+    test('never chooses who is not taken, and shares among the others', () => {
+      const peers = peersOf([1, 1, 1, 1, 1, 1, 1, 1]);
+      const counts = shares(selection, peers, 16_000, (peer) => peer !== peers[3]);
+
+      assert.equal(counts[3], 0);
+      for (const [nth, count] of counts.entries()) {
+        if (nth !== 3) assert.ok(count > 1_600 && count < 3_300, `peer ${nth}: ${count}`);
+      }
+    });
+
+    test('finds the one that is taken, whoever it is and whatever the others weigh', () => {
+      const weights = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 8 });
+      fc.assert(
+        fc.property(weights, fc.nat(), fc.string(), (weights, nth, key) => {
+          const peers = peersOf(weights);
+          const taken = peers[nth % peers.length];
+          assert.equal(
+            selection.build(peers).pick((peer) => peer === taken, key),
+            taken,
+          );
+        }),
+        { numRuns: 30 },
+      );
+    });
+
+    test('chooses nobody if nobody is taken, and asks a bounded number of times', () => {
+      const peers = peersOf(Array.from({ length: 100 }, () => 1));
+      let asked = 0;
+      const nobody = () => {
+        asked += 1;
+        return false;
+      };
+
+      assert.equal(selection.build(peers).pick(nobody, 'a'), undefined);
+      assert.ok(asked >= peers.length && asked <= 2 * peers.length, `${asked}`);
+    });
+
+    test('takes a thousand peers of any weight', () => {
+      const peers = peersOf(Array.from({ length: 1_000 }, (_, nth) => 1 + (nth % 100)));
+
+      assert.ok(peers.includes(selection.build(peers).pick(everybody, 'a')!));
+    });
+  });
+}
+
+for (const selection of SELECTIONS.filter(({ byKey }) => byKey)) {
+  describe(`an algorithm that goes by a key, such as ${selection.name}`, () => {
+    const peers = peersOf([1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    const keys = Array.from({ length: 10_000 }, (_, nth) => `key-${nth}`);
+    const owners = (build: readonly Candidate[], accept: (peer: Candidate) => boolean) => {
+      const picker = selection.build(build);
+      return keys.map((key) => picker.pick(accept, key)!.address);
+    };
+    const home = owners(peers, everybody);
+
+    test('gives a key to the same peer in every process', () => {
+      assert.deepEqual(owners(peersOf(peers.map(() => 1)), everybody), home);
+    });
+
+    test('moves only the keys of a peer that is ill, and spreads them over the others', () => {
+      const ill = peers[4]!;
+      const now = owners(peers, (peer) => peer !== ill);
+      const moved = new Map<string, number>();
+      for (const [nth, address] of now.entries()) {
+        if (home[nth] !== ill.address) assert.equal(address, home[nth]);
+        else moved.set(address, (moved.get(address) ?? 0) + 1);
+      }
+
+      assert.equal(moved.size, 9);
+    });
+  });
+}
+
+for (const [selection, most] of [
+  [consistent(), 0],
+  [maglev(), 0.05],
+] as const) {
+  test(`${selection.name}: when one of ten peers leaves, about a tenth of the keys move`, () => {
+    const peers = peersOf([1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    const before = selection.build(peers);
+    const after = selection.build(peers.slice(0, 9));
+    const left = peers[9]!;
+    let movedNeedlessly = 0;
+    for (let nth = 0; nth < 10_000; nth++) {
+      const was = before.pick(everybody, `key-${nth}`);
+      if (was !== left && after.pick(everybody, `key-${nth}`) !== was) movedNeedlessly += 1;
+    }
+
+    assert.ok(movedNeedlessly <= most * 10_000, `${movedNeedlessly} of 10000`);
+  });
 }
 
 describe('round robin', () => {
-  test('gives every peer the same number of requests', () => {
-    const peers = candidates({ a: 1, b: 1, c: 1 });
-    const select = roundRobin()();
-
-    assert.deepEqual(
-      shares(() => select(peers), 300),
-      { a: 100, b: 100, c: 100 },
+  const order = (weights: readonly number[], times: number) => {
+    const peers = peersOf(weights);
+    const picker = roundRobin().build(peers);
+    return Array.from(
+      { length: times },
+      () => 'abcdef'[peers.indexOf(picker.pick(everybody, '')!)],
     );
-  });
+  };
 
   test('asks each peer once per round, in the same order', () => {
-    const peers = candidates({ a: 1, b: 1, c: 1 });
-    const select = roundRobin()();
-    const round = () => [0, 1, 2].map(() => select(peers).name);
+    const asked = order([1, 1, 1], 6);
 
-    const first = round();
-    assert.equal(new Set(first).size, 3);
-    assert.deepEqual(round(), first);
+    assert.equal(new Set(asked.slice(0, 3)).size, 3);
+    assert.deepEqual(asked.slice(3), asked.slice(0, 3));
   });
 
-  test('shares in proportion to the weights, whatever they are', () => {
+  test('shares exactly in proportion to the weights', () => {
     const weights = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 8 });
     fc.assert(
       fc.property(weights, (weights) => {
-        const peers = weights.map((weight, at) => ({ name: String(at), weight }));
         const total = weights.reduce((sum, weight) => sum + weight);
-        const select = roundRobin()();
-        const counts = shares(() => select(peers), total * 10);
-        for (const { name, weight } of peers) {
-          // The random start moves the whole pattern, by less than a round.
-          assert.ok(
-            Math.abs((counts[name] ?? 0) - weight * 10) <= weights.length,
-            `${name}: ${counts[name]}`,
-          );
-        }
+        const counts = shares(roundRobin(), peersOf(weights), total * 3);
+        assert.deepEqual(
+          counts,
+          weights.map((weight) => weight * 3),
+        );
       }),
     );
   });
 
   test('sends no bursts to a heavy peer', (t) => {
     t.mock.method(Math, 'random', () => 0);
-    const peers = candidates({ a: 5, b: 1, c: 1 });
-    const select = roundRobin()();
 
-    assert.equal([1, 2, 3, 4, 5, 6, 7].map(() => select(peers).name).join(''), 'aabacaa');
+    assert.equal(order([5, 1, 1], 7).join(''), 'aabacaa');
   });
 
-  test('shares among those that are left, and again among all', () => {
-    const peers = candidates({ a: 1, b: 1, c: 1 });
-    const select = roundRobin()();
-    select(peers);
+  test('shares evenly among those that are left', () => {
+    const peers = peersOf([1, 1, 1, 1]);
+    const counts = shares(roundRobin(), peers, 300, (peer) => peer !== peers[1]);
 
-    const without = shares(() => select(peers.slice(1)), 100);
-    assert.ok(Math.abs(without['b']! - without['c']!) <= 2, JSON.stringify(without));
-
-    const again = shares(() => select(peers), 300);
-    for (const count of Object.values(again))
-      assert.ok(Math.abs(count - 100) <= 2, JSON.stringify(again));
+    assert.deepEqual(counts, [100, 0, 100, 100]);
   });
 
   test('does not begin with the same peer in every worker', () => {
-    const peers = candidates({ a: 1, b: 1 });
-    const firsts = new Set(Array.from({ length: 64 }, () => roundRobin()()(peers).name));
+    const firsts = new Set(Array.from({ length: 64 }, () => order([1, 1], 1)[0]));
 
-    assert.deepEqual([...firsts].sort(), ['a', 'b']);
-  });
-
-  test('has a state of its own in each balancer', () => {
-    const peers = candidates({ a: 1, b: 1 });
-    const selection = roundRobin();
-    const [one, other] = [selection(), selection()];
-    const first = one(peers).name;
-    for (let nth = 0; nth < 3; nth++) other(peers);
-
-    assert.notEqual(one(peers).name, first);
+    assert.deepEqual(firsts, new Set(['a', 'b']));
   });
 });
 
 describe('random', () => {
   const tickets = [
-    [0, 'a'],
-    [0.249, 'a'],
-    [0.25, 'b'],
-    [0.999_999, 'b'],
+    [0, 0],
+    [0.249, 0],
+    [0.25, 1],
+    [0.999_999, 1],
   ] as const;
-  for (const [ticket, name] of tickets) {
-    test(`with the ticket ${ticket} takes ${name} of a (1) and b (3)`, (t) => {
+  for (const [ticket, nth] of tickets) {
+    test(`with the ticket ${ticket} takes peer ${nth} of weights 1 and 3`, (t) => {
       t.mock.method(Math, 'random', () => ticket);
+      const peers = peersOf([1, 3]);
 
-      assert.equal(random()()(candidates({ a: 1, b: 3 })).name, name);
+      assert.equal(random().build(peers).pick(everybody, ''), peers[nth]);
+    });
+  }
+});
+
+describe('FNV-1a', () => {
+  // The test vectors of its authors.
+  for (const [text, hash] of [
+    ['', 0x811c9dc5],
+    ['a', 0xe40c292c],
+    ['foobar', 0xbf9cf968],
+  ] as const) {
+    test(`of "${text}"`, () => {
+      assert.equal(fnv1a(text), hash);
     });
   }
 });
