@@ -6,8 +6,7 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { authority, edge, getTls, makeCertificate, pemFiles } from '../support/index.ts';
-import { launch, startPeer, startSluice, startTlsPeer, temporaryFile } from '../support/index.ts';
+import { authority, edge, launch, pemFiles, temporaryFile } from '../support/index.ts';
 import { anchorOf } from '../../tools/docs/markdown.ts';
 import { phaseEntries } from '../../tools/docs/phases.ts';
 
@@ -51,60 +50,24 @@ describe('the reference', () => {
 });
 
 describe('programs in the documents', () => {
-  const programs = fencesThatBeginWith(/^\/\/ examples\//);
+  const programs = documents
+    .filter(({ path }) => path === 'README.md' || path.startsWith('docs/guide/'))
+    .flatMap(({ path, fences }) =>
+      fences.filter(({ language }) => language === 'ts').map(({ content }) => ({ path, content })),
+    );
 
-  test('are those in examples/, to the letter', () => {
+  test('are those in examples/, to the letter, in whole or in parts', () => {
     assert.ok(programs.some(({ path }) => path === 'README.md'));
     for (const { path, content } of programs) {
-      const [, file = '', program = ''] = /^\/\/ (\S+)\n(.*)$/s.exec(content) ?? [];
-      assert.equal(program, readFileSync(join(ROOT, file), 'utf8'), `${file} in ${path}`);
+      const [, part, file = ''] = /^\/\/ (from )?(examples\/\S+)\n/.exec(content) ?? [];
+      assert.notEqual(file, '', `a program in ${path} does not say which example it is from`);
+      const program = readFileSync(join(ROOT, file), 'utf8');
+      const shown = content.slice(content.indexOf('\n') + 1);
+      if (part === undefined) assert.equal(shown, program, `${file} in ${path}`);
+      for (const piece of shown.split('\n// …\n')) {
+        assert.ok(program.includes(piece.trim()), `${file} in ${path}: ${piece}`);
+      }
     }
-  });
-
-  test('first-proxy asks for a key, takes its peers in turn, edits a header and limits', async (t) => {
-    const peers = [await startPeer(t), await startPeer(t)];
-    const addresses = peers.map(({ address }) => `'${address}'`).join(', ');
-    const yaml = `listen: '127.0.0.1:0'\npeers: [${addresses}]`;
-    const sluice = await startSluice(t, yaml, { program: join(ROOT, 'examples/first-proxy.ts') });
-    const headers = { 'x-api-key': 'secret123' };
-
-    assert.equal((await sluice.get('/')).status, 401);
-    for (let n = 0; n < 2; n++) {
-      const answer = await sluice.get('/', { headers });
-      assert.equal(answer.status, 200);
-      assert.match(answer.body, /^hello from /);
-      assert.equal(answer.headers['server'], 'Gateway');
-    }
-    assert.deepEqual(
-      peers.map(({ requests }) => requests.length),
-      [1, 1],
-    );
-
-    // Many more than 20 at once: however long they take, some come too early.
-    const flood = await Promise.all(
-      Array.from({ length: 200 }, () => sluice.get('/', { headers })),
-    );
-    const refused = flood.find(({ status }) => status === 429);
-    assert.match(refused?.headers['retry-after'] ?? '', /^[1-9]\d*$/);
-  });
-
-  test('tls serves its client over TLS and verifies its peer', async (t) => {
-    const origin = makeCertificate({ commonName: 'origin.test', issuer: authority });
-    const peer = await startTlsPeer(t, origin);
-    const { cert, key } = pemFiles(t, edge);
-    const ca = temporaryFile(t, 'ca.pem', authority.cert);
-    const program = join(ROOT, 'examples/tls.ts');
-    const keys = `listen: '127.0.0.1:0'\ncert: '${cert}'\nkey: '${key}'\norigin: '${peer.address}'`;
-    const good = await startSluice(t, `${keys}\nca: '${ca}'`, { program });
-    const bad = await startSluice(t, `${keys}\nca: '${ca}'\norigin_name: other.test`, { program });
-
-    const answer = await getTls(good.port, '/');
-
-    assert.equal(answer.body, 'hello over TLS');
-    assert.equal(answer.headers['x-client-tls'], 'TLSv1.3');
-    await good.logged(({ msg, status }) => msg === 'answered' && status === 200);
-    assert.equal((await getTls(bad.port, '/')).status, 502);
-    await bad.logged(({ code }) => code === 'upstream/certificate-refused');
   });
 });
 

@@ -1,6 +1,7 @@
 /** What tests are written with. */
 export { makeAuthority, makeCertificate, type Certificate } from './certificates.ts';
 export { startConnectProxy } from './connect-proxy.ts';
+export { startExample, type Example } from './example.ts';
 export { startPeer } from './peer.ts';
 export {
   closedPort,
