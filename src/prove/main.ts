@@ -12,7 +12,7 @@ import { clientNames, runClients } from './clients/all.ts';
 import { copyConfig } from './copied-config.ts';
 import { ProveFailure } from './failure.ts';
 import { Gaps } from './gaps.ts';
-import { inTurns, killWorker, type Intervention, type Stage } from './interventions.ts';
+import { intervene, inTurns, type Intervention, type Stage } from './interventions.ts';
 import { Ledger } from './ledger.ts';
 import { readOptions, type Options } from './options.ts';
 import { Origin } from './origin.ts';
@@ -85,7 +85,7 @@ async function prove(options: Options, command: readonly string[]): Promise<Resu
   const startedAt = performance.now();
   const traffic = runClients({ scene, ledger, gaps, clients });
   const done = await Promise.race([
-    intervene(options, { subject, connections, ledger }, startedAt),
+    interveneAll(options, { subject, connections, retirements }, ledger),
     traffic.then(() => Promise.reject(new Error('the clients left before they were told to'))),
     interrupted(),
   ]).finally(() => stop.abort());
@@ -95,17 +95,18 @@ async function prove(options: Options, command: readonly string[]): Promise<Resu
   return { done, seconds, columns, gaps: gaps.longest, incidents: ledger.incidents };
 }
 
-async function intervene(
-  { kills, seconds }: Options,
+async function interveneAll(
+  { upgrades, reloads, kills, seconds }: Options,
   stage: Stage,
-  startedAt: number,
+  ledger: Ledger,
 ): Promise<Record<Intervention, number>> {
-  const done = { kill: 0 };
+  const startedAt = performance.now();
+  const done = { upgrade: 0, reload: 0, kill: 0 };
   await wait(QUIET_MS);
-  for (const kind of inTurns({ kill: kills })) {
+  for (const kind of inTurns({ upgrade: upgrades, reload: reloads, kill: kills })) {
+    ledger.intervention(kind, done[kind] + 1);
+    await intervene(kind, stage);
     done[kind] += 1;
-    stage.ledger.intervention(kind, done[kind]);
-    await killWorker(stage);
     await wait(QUIET_MS);
   }
   await wait(Math.max(0, startedAt + seconds * 1000 - performance.now()));

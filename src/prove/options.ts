@@ -5,6 +5,8 @@ import { ProveFailure } from './failure.ts';
 export interface Options {
   readonly conf: string | undefined;
   readonly threads: number | undefined;
+  readonly upgrades: number;
+  readonly reloads: number;
   readonly kills: number;
   /** That keep their connections; there is one of each other kind. */
   readonly clients: number;
@@ -26,14 +28,17 @@ export function readOptions(args: readonly string[]): Invocation {
   const options: Options = {
     conf: values.conf,
     threads: values.threads === undefined ? undefined : number('threads', values.threads, 1, 1024),
+    upgrades: number('upgrades', values.upgrades, 0, 100_000),
+    reloads: number('reloads', values.reloads, 0, 100_000),
     kills: number('kills', values.kills, 0, 100_000),
     clients: number('clients', values.clients, 1, 500),
     seconds: number('seconds', values.seconds, 0, 604_800),
     graceSeconds: number('grace', values.grace, 1, 300),
     json: values.json === true,
   };
-  const { kills, seconds } = options;
-  if (kills + seconds === 0) throw wrong('there is nothing to do: no kills, and no seconds');
+  const { upgrades, reloads, kills, seconds } = options;
+  if (upgrades + reloads + kills + seconds === 0)
+    throw wrong('there is nothing to do: no upgrades, no reloads, no kills, and no seconds');
   return { kind: 'run', options };
 }
 
@@ -44,6 +49,8 @@ function parse(args: readonly string[]) {
       options: {
         conf: { type: 'string', short: 'c' },
         threads: { type: 'string' },
+        upgrades: { type: 'string', default: '10' },
+        reloads: { type: 'string', default: '10' },
         kills: { type: 'string', default: '10' },
         clients: { type: 'string', default: '8' },
         seconds: { type: 'string', default: '0' },
@@ -70,11 +77,13 @@ function wrong(what: string): ProveFailure {
 const HELP = `Usage: sluice prove-upgrade [options]
 
 Starts a copy of a configuration on spare ports, with an origin of its own, and
-kills its workers under traffic whose clients never try again.
+upgrades, reloads and kills it under traffic whose clients never try again.
 Prints what was lost; the exit code is 0 if that is nothing.
 
   -c, --conf FILE    the configuration to copy; default: a plain gateway
       --threads N    workers of the copy; default: as in the file
+      --upgrades N   hand-offs to a new process (10)
+      --reloads N    new generations of workers (10)
       --kills N      workers ended with SIGKILL (10)
       --clients N    clients that keep their connections (8)
       --seconds N    go on for at least so long (0)

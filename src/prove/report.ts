@@ -27,6 +27,8 @@ export function asJson(result: Result): string {
   return JSON.stringify(
     {
       lossless: isLossless(result),
+      upgrades: done.upgrade,
+      reloads: done.reload,
       kills: done.kill,
       seconds,
       total,
@@ -50,7 +52,7 @@ export function asText(result: Result): string {
   ]);
   const total = ['all', ...COUNTS.map((column) => String(sum(columns, column))), ''];
   return [
-    `${many(done.kill, 'kill')} in ${seconds.toFixed(1)} s`,
+    `${many(done.upgrade, 'upgrade')}, ${many(done.reload, 'reload')}, ${many(done.kill, 'kill')} in ${seconds.toFixed(1)} s`,
     '',
     ...aligned([heading, ...rows, total]),
     '',

@@ -19,10 +19,20 @@ export interface SubjectOptions {
   readonly adminPort: number;
 }
 
-interface WorkerStatus {
+/** As much of the admin page's account as the proof needs. */
+interface Status {
   readonly state: string;
   readonly pid: number;
+  readonly workers: readonly { readonly state: string; readonly pid: number }[];
+  readonly lastReload?: {
+    readonly successful: boolean;
+    readonly at: number;
+    readonly reason?: string;
+  };
 }
+
+/** Old processes that still drain. More of them, and something does not end as it should. */
+const MAX_DRAINING = 6;
 
 export class Subject implements AsyncDisposable {
   readonly #options: SubjectOptions;
@@ -50,16 +60,41 @@ export class Subject implements AsyncDisposable {
 
   /** Of the workers that take new connections. */
   async workers(): Promise<readonly number[]> {
-    const workers = await this.#workers();
+    const { workers } = await this.#status();
     return workers.filter(({ state }) => state === 'ready').map(({ pid }) => pid);
   }
 
-  /** Resolves once that worker's place is taken by another, and all are ready. */
-  async replaced(pid: number): Promise<void> {
+  /** Resolves once that worker's place is taken by another. */
+  async replaced(pid: number, among: number): Promise<void> {
     await this.#eventually(`worker ${pid} to be replaced`, async () => {
-      const workers = await this.#workers();
-      return workers.every((worker) => worker.state === 'ready' && worker.pid !== pid);
+      const ready = await this.workers();
+      return ready.length === among && !ready.includes(pid);
     });
+  }
+
+  /** @throws {ProveFailure} it was refused */
+  async reload(): Promise<void> {
+    const before = (await this.#status()).lastReload?.at;
+    this.#current.signal('SIGHUP');
+    await this.#eventually('the end of a reload', async () => {
+      const { lastReload } = await this.#status();
+      if (lastReload === undefined || lastReload.at === before) return false;
+      if (lastReload.successful) return true;
+      throw new ProveFailure(`a reload was refused: ${lastReload.reason}`);
+    });
+  }
+
+  /** As an operator does it: a process that waits, and a signal to the one that runs. */
+  async upgrade(): Promise<void> {
+    const old = this.#current;
+    const successor = this.#launch(['-u']);
+    old.signal('SIGQUIT');
+    await successor.says('serving');
+    await this.#eventually('the successor to be the one', async () => {
+      const { pid, state } = await this.#status();
+      return pid === successor.pid && state === 'serving';
+    });
+    await this.#notTooMany();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -80,18 +115,40 @@ export class Subject implements AsyncDisposable {
     return supervisor;
   }
 
-  async #workers(): Promise<readonly WorkerStatus[]> {
+  async #status(): Promise<Status> {
     const answer = await fetch(`http://127.0.0.1:${this.#options.adminPort}/status`);
-    return ((await answer.json()) as { workers: WorkerStatus[] }).workers;
+    return (await answer.json()) as Status;
+  }
+
+  async #notTooMany(): Promise<void> {
+    if (this.#supervisors.length <= MAX_DRAINING) return;
+    const oldest = this.#supervisors[0]!;
+    const tooLate = new AbortController();
+    const patience = wait(PATIENCE_MS, undefined, { signal: tooLate.signal }).then(() => {
+      throw new ProveFailure(`an old process does not end; ${oldest.lastWords}`);
+    });
+    await Promise.race([oldest.gone, patience]);
+    tooLate.abort();
+    await patience.catch(() => {});
   }
 
   async #eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
     const giveUpAt = performance.now() + PATIENCE_MS;
-    while (!(await holds())) {
+    while (!(await orNotYet(holds()))) {
       if (performance.now() > giveUpAt)
-        throw new ProveFailure(`waited ${PATIENCE_MS} ms for ${what}\n${this.#current.lastWords}`);
+        throw new ProveFailure(`waited ${PATIENCE_MS} ms for ${what}; ${this.#current.lastWords}`);
       await wait(10);
     }
+  }
+}
+
+/** Between two processes, nobody may answer on the admin page for a moment. */
+async function orNotYet(holds: Promise<boolean>): Promise<boolean> {
+  try {
+    return await holds;
+  } catch (thrown) {
+    if (thrown instanceof ProveFailure) throw thrown;
+    return false;
   }
 }
 
@@ -117,6 +174,10 @@ class Supervisor {
 
   get pid(): number {
     return this.#process.pid!;
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
   }
 
   get lastWords(): string {
