@@ -5,6 +5,7 @@
  *     npm run bench -- http1 --repetitions 10     runs one
  */
 import * as http1 from './load/http1.ts';
+import * as upgrade from './load/upgrade.ts';
 import { BenchFailure } from './support/failure.ts';
 
 interface Benchmark {
@@ -20,6 +21,10 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
     question:
       'What does Sluice cost over HTTP/1.1, next to nginx, HAProxy and the proxies of Node.js?',
     ...http1,
+  },
+  upgrade: {
+    question: 'Is anything lost when Sluice is upgraded, reloaded, or when a worker dies?',
+    ...upgrade,
   },
 };
 

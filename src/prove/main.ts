@@ -33,11 +33,13 @@ const PATIENCE_MS = 10_000;
 /**
  * @param args what follows `prove-upgrade`
  * @param command runs `sluice`, without arguments
+ * @param abort ends what was started, and then the proof
  * @returns exit code: 0 if nothing was lost
  */
 export async function proveUpgrade(
   args: readonly string[],
   command: readonly string[],
+  abort: AbortSignal,
 ): Promise<number> {
   try {
     const invocation = readOptions(args);
@@ -45,17 +47,23 @@ export async function proveUpgrade(
       process.stdout.write(`${invocation.text}\n`);
       return 0;
     }
-    const result = await prove(invocation.options, command);
+    const result = await prove(invocation.options, command, abort);
     process.stdout.write(invocation.options.json ? `${asJson(result)}\n` : asText(result));
     return isLossless(result) ? 0 : 1;
   } catch (thrown) {
     if (!(thrown instanceof ProveFailure)) throw thrown;
-    process.stderr.write(`sluice prove-upgrade: ${thrown.message}\n`);
+    // A signal to us has met our children too, whose end is no failure then.
+    const reason = abort.aborted ? 'ended before it was done' : thrown.message;
+    process.stderr.write(`sluice prove-upgrade: ${reason}\n`);
     return 1;
   }
 }
 
-async function prove(options: Options, command: readonly string[]): Promise<Result> {
+async function prove(
+  options: Options,
+  command: readonly string[],
+  abort: AbortSignal,
+): Promise<Result> {
   const { clients, graceSeconds } = options;
   await using opened = new AsyncDisposableStack();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-prove-'));
@@ -87,7 +95,7 @@ async function prove(options: Options, command: readonly string[]): Promise<Resu
   const done = await Promise.race([
     interveneAll(options, { subject, connections, retirements }, ledger),
     traffic.then(() => Promise.reject(new Error('the clients left before they were told to'))),
-    interrupted(),
+    untilAborted(abort),
   ]).finally(() => stop.abort());
   await traffic;
   const seconds = (performance.now() - startedAt) / 1000;
@@ -113,9 +121,11 @@ async function interveneAll(
   return done;
 }
 
-function interrupted(): Promise<never> {
+/** Rejects when it is time to clean up and leave. */
+function untilAborted(abort: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.once(signal, () => reject(new ProveFailure(`ended by ${signal}`)));
+    const leave = () => reject(new ProveFailure('ended before it was done'));
+    if (abort.aborted) leave();
+    else abort.addEventListener('abort', leave, { once: true });
   });
 }
