@@ -4,6 +4,7 @@
  * connections are treated stays: threads, limits, timeouts, TLS to clients.
  * What would reach beyond the proof does not: peers, files, users.
  */
+import { writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { loadConfig } from '../shared/config/load.ts';
@@ -25,11 +26,10 @@ export interface CopyOptions {
 }
 
 export interface Copy {
-  /** JSON, which is YAML. */
-  readonly text: string;
+  readonly confFile: string;
   readonly endpoints: readonly Endpoint[];
   readonly adminPort: number;
-  readonly pidFile: string;
+  readonly graceMs: number;
 }
 
 type Plain = Record<string, unknown>;
@@ -49,12 +49,12 @@ export async function copyConfig(options: CopyOptions): Promise<Copy> {
     if (copied.endpoint !== undefined) endpoints.push(copied.endpoint);
     return copied.address;
   };
-  const pidFile = join(folder, 'sluice.pid');
   const copy: Plain = {
     ...without(given, ['user', 'group', 'daemon', 'error_log']),
     ...(threads !== undefined && { threads }),
-    pid_file: pidFile,
+    pid_file: join(folder, 'sluice.pid'),
     upgrade_sock: join(folder, 'upgrade.sock'),
+    control_sock: join(folder, 'control.sock'),
     access_log: 'off',
     admin: { listen: `127.0.0.1:${adminPort}` },
     grace_period_seconds: graceSeconds,
@@ -76,7 +76,10 @@ export async function copyConfig(options: CopyOptions): Promise<Copy> {
     throw new ProveFailure(
       `${conf}: no service listens on a TCP address, so there is nothing to prove`,
     );
-  return { text: JSON.stringify(copy, undefined, 2), endpoints, adminPort, pidFile };
+  const confFile = join(folder, 'conf.yaml');
+  // JSON is YAML.
+  writeFileSync(confFile, JSON.stringify(copy, undefined, 2));
+  return { confFile, endpoints, adminPort, graceMs: graceSeconds * 1000 };
 }
 
 const BARE: Plain = {
@@ -88,11 +91,6 @@ const BARE: Plain = {
 function readChecked(conf: string): Plain {
   const loaded = loadConfig(conf, process.env);
   if (!loaded.ok) throw new ProveFailure(formatProblems(loaded.problems, loaded.source));
-  if (loaded.settings.services.length === 0) {
-    throw new ProveFailure(
-      `${conf}: there is no service in this file; a program that adds its own cannot be proved from a file`,
-    );
-  }
   return plainConfig(loaded.source);
 }
 

@@ -4,21 +4,24 @@
  * child, as an operator would, and knows no part of it but its command line.
  */
 import { setMaxListeners } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { clientNames, runClients } from './clients/all.ts';
 import { copyConfig } from './copied-config.ts';
+import { CopiedSluice } from './copied-sluice.ts';
 import { ProveFailure } from './failure.ts';
 import { Gaps } from './gaps.ts';
 import { intervene, inTurns, type Intervention, type Stage } from './interventions.ts';
 import { Ledger } from './ledger.ts';
+import { checkReach, REACH_CLIENT } from './reach.ts';
 import { readOptions, type Options } from './options.ts';
 import { Origin } from './origin.ts';
 import { asJson, asText, isLossless, type Result } from './report.ts';
 import { Retirements } from './retirements.ts';
-import { Subject } from './subject.ts';
+import { runningSluice } from './running-sluice.ts';
+import type { Subject } from './subject.ts';
 import { Connections } from './wire/connections.ts';
 
 /** Traffic before the first intervention, between two, and after the last. */
@@ -26,6 +29,7 @@ const QUIET_MS = 100;
 
 /** A transfer takes this part of the grace period, so that no worker may cut it. */
 const PART_OF_GRACE = 0.5;
+const MAX_STREAM_MS = 5_000;
 
 /** Far more than anything takes: longer is as good as lost. */
 const PATIENCE_MS = 10_000;
@@ -64,34 +68,31 @@ async function prove(
   command: readonly string[],
   abort: AbortSignal,
 ): Promise<Result> {
-  const { clients, graceSeconds } = options;
   await using opened = new AsyncDisposableStack();
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-prove-'));
-  opened.defer(() => rmSync(folder, { recursive: true, force: true }));
   const run = process.pid.toString(36) + Date.now().toString(36);
-  const origin = opened.use(await Origin.start({ run, clients: clientNames }));
-  const copy = await copyConfig({ ...options, origin: origin.address, folder });
-  const confFile = join(folder, 'conf.yaml');
-  writeFileSync(confFile, copy.text);
-  const subject = opened.use(await Subject.start({ ...copy, command, confFile }));
+  const origin = opened.use(
+    await Origin.start({ run, clients: [...clientNames, REACH_CLIENT], ...options.running }),
+  );
+  const subject = await subjectFor(options, command, origin.address, opened);
+  await checkReach(subject.endpoints, { run, origin: origin.address });
 
   const ledger = new Ledger();
   const gaps = opened.use(new Gaps());
   const connections = new Connections();
-  const retirements = new Retirements(graceSeconds * 1000);
+  const retirements = new Retirements(subject.graceMs);
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
   const scene = {
     run,
-    endpoints: copy.endpoints,
+    endpoints: subject.endpoints,
     connections,
     retirements,
     patienceMs: PATIENCE_MS,
-    streamMs: Math.round(graceSeconds * 1000 * PART_OF_GRACE),
+    streamMs: Math.min(MAX_STREAM_MS, Math.round(subject.graceMs * PART_OF_GRACE)),
     stop: stop.signal,
   };
   const startedAt = performance.now();
-  const traffic = runClients({ scene, ledger, gaps, clients });
+  const traffic = runClients({ scene, ledger, gaps, clients: options.clients });
   const done = await Promise.race([
     interveneAll(options, { subject, connections, retirements }, ledger),
     traffic.then(() => Promise.reject(new Error('the clients left before they were told to'))),
@@ -101,6 +102,19 @@ async function prove(
   const seconds = (performance.now() - startedAt) / 1000;
   const columns = ledger.close((client) => origin.repeatedOf(client));
   return { done, seconds, columns, gaps: gaps.longest, incidents: ledger.incidents };
+}
+
+async function subjectFor(
+  options: Options,
+  command: readonly string[],
+  origin: string,
+  opened: AsyncDisposableStack,
+): Promise<Subject> {
+  if (options.running !== undefined) return runningSluice({ conf: options.conf!, command });
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-prove-'));
+  opened.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const copy = await copyConfig({ ...options, origin, folder });
+  return opened.use(await CopiedSluice.start({ ...copy, command }));
 }
 
 async function interveneAll(

@@ -1,10 +1,13 @@
 /** The command line of `sluice prove-upgrade`. */
+import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { ProveFailure } from './failure.ts';
 
 export interface Options {
   readonly conf: string | undefined;
   readonly threads: number | undefined;
+  /** Prove the server that runs from `conf`; the origin listens there, as its configuration expects. */
+  readonly running: { readonly host: string; readonly port: number } | undefined;
   readonly upgrades: number;
   readonly reloads: number;
   readonly kills: number;
@@ -28,14 +31,22 @@ export function readOptions(args: readonly string[]): Invocation {
   const options: Options = {
     conf: values.conf,
     threads: values.threads === undefined ? undefined : number('threads', values.threads, 1, 1024),
+    running: values.running === undefined ? undefined : address(values.running),
     upgrades: number('upgrades', values.upgrades, 0, 100_000),
     reloads: number('reloads', values.reloads, 0, 100_000),
     kills: number('kills', values.kills, 0, 100_000),
     clients: number('clients', values.clients, 1, 500),
     seconds: number('seconds', values.seconds, 0, 604_800),
-    graceSeconds: number('grace', values.grace, 1, 300),
+    graceSeconds: number('grace', values.grace ?? '2', 1, 300),
     json: values.json === true,
   };
+  if (options.running !== undefined) {
+    if (options.conf === undefined) throw wrong('--running: name the file it runs from (-c FILE)');
+    for (const option of ['threads', 'grace'] as const) {
+      if (values[option] !== undefined)
+        throw wrong(`--${option}: is for copies; what runs has its own`);
+    }
+  }
   const { upgrades, reloads, kills, seconds } = options;
   if (upgrades + reloads + kills + seconds === 0)
     throw wrong('there is nothing to do: no upgrades, no reloads, no kills, and no seconds');
@@ -54,7 +65,8 @@ function parse(args: readonly string[]) {
         kills: { type: 'string', default: '10' },
         clients: { type: 'string', default: '8' },
         seconds: { type: 'string', default: '0' },
-        grace: { type: 'string', default: '2' },
+        grace: { type: 'string' },
+        running: { type: 'string' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -68,6 +80,13 @@ function number(option: string, text: string, min: number, max: number): number 
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= min && value <= max) return value;
   throw wrong(`--${option}: expected a whole number from ${min} to ${max}, got "${text}"`);
+}
+
+function address(text: string): { host: string; port: number } {
+  const [, host = '', port = ''] = /^(?:\[?([0-9a-fA-F:.]+)\]?):(\d{1,5})$/.exec(text) ?? [];
+  if (isIP(host) !== 0 && Number(port) >= 1 && Number(port) <= 65_535)
+    return { host, port: Number(port) };
+  throw wrong(`--running: expected an address such as "127.0.0.1:6190", got "${text}"`);
 }
 
 function wrong(what: string): ProveFailure {
@@ -88,5 +107,8 @@ Prints what was lost; the exit code is 0 if that is nothing.
       --clients N    clients that keep their connections (8)
       --seconds N    go on for at least so long (0)
       --grace N      grace period of the copy, in seconds (2)
+      --running HOST:PORT
+                     no copy: prove the server that runs from FILE. Its first route
+                     must lead /sluice-prove/* to this address, where the proof listens
       --json         the result as JSON
   -h, --help         this text`;

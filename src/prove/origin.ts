@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ID_FIELD, idOf, parseTarget, type Target } from './addresses.ts';
+import { ProveFailure } from './failure.ts';
 import { contentOf, firstDifference } from './content.ts';
 import { Sightings } from './sightings.ts';
 import { ACCEPT_GUID, CLOSE, encodeFrame, FrameReader } from './wire/websocket-frames.ts';
@@ -49,7 +50,9 @@ export class Origin implements AsyncDisposable {
     const { host = '127.0.0.1', port = 0 } = options;
     const origin = new Origin(options);
     await new Promise<void>((resolve, reject) => {
-      origin.#server.once('error', reject);
+      origin.#server.once('error', ({ message }) =>
+        reject(new ProveFailure(`the origin cannot listen on ${host}:${port}: ${message}`)),
+      );
       origin.#server.listen({ host, port, backlog: 4096 }, resolve);
     });
     return origin;

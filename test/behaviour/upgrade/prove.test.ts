@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { edge, launch, pemFiles, startPeer, temporaryFile } from '../../support/index.ts';
+import {
+  closedPort,
+  edge,
+  launch,
+  pemFiles,
+  startPeer,
+  temporaryFile,
+} from '../../support/index.ts';
 
 interface Json {
   readonly lossless: boolean;
@@ -9,9 +16,11 @@ interface Json {
   readonly clients: readonly { readonly client: string; readonly sent: number }[];
 }
 
+const ONLY_KILLS = ['--upgrades', '0', '--reloads', '0', '--kills'];
+
 describe('sluice prove-upgrade', () => {
   test('kills workers, and finds nothing lost but what they had under way', async (t) => {
-    const args = ['--kills', '3', '--threads', '2', '--json'];
+    const args = [...ONLY_KILLS, '3', '--threads', '2', '--json'];
     const { code, stdout, stderr } = await launch(t, ['prove-upgrade', ...args]).ended;
 
     assert.equal(code, 0, stdout + stderr);
@@ -45,7 +54,7 @@ services:
         upstream: api
 `,
     );
-    const args = ['-c', conf, '--kills', '2', '--json'];
+    const args = ['-c', conf, ...ONLY_KILLS, '2', '--json'];
     const { code, stdout, stderr } = await launch(t, ['prove-upgrade', ...args]).ended;
 
     assert.equal(code, 0, stdout + stderr);
@@ -53,14 +62,49 @@ services:
     assert.equal(peer.connectionCount, 0);
   });
 
+  test('puts the server that runs to the proof, by a route of its own', async (t) => {
+    const [port, adminPort, originPort] = [
+      await closedPort(),
+      await closedPort(),
+      await closedPort(),
+    ];
+    const route = (peer: string) => `version: 1
+threads: 2
+access_log: "off"
+admin: { listen: 127.0.0.1:${adminPort} }
+upstreams: { prove: { peers: ['127.0.0.1:${peer}'] } }
+services:
+  - listen: [127.0.0.1:${port}]
+    routes: [{ match: { path: /sluice-prove/* }, upstream: prove }]
+`;
+    const conf = temporaryFile(t, 'conf.yaml', route(String(originPort)));
+    const sluice = launch(t, ['-c', conf]);
+    await sluice.logged(({ msg }) => msg === 'serving');
+    const kills = [...ONLY_KILLS, '2', '--json'];
+
+    const args = ['prove-upgrade', '-c', conf, '--running', `127.0.0.1:${originPort}`, ...kills];
+    const { code, stdout, stderr } = await launch(t, args).ended;
+
+    assert.equal(code, 0, stdout + stderr);
+    assert.ok((JSON.parse(stdout) as Json).lossless);
+    await sluice.logged(({ msg }) => msg === 'worker died; replacing it');
+
+    const elsewhere = ['prove-upgrade', '-c', conf, '--running', `127.0.0.1:${await closedPort()}`];
+    const refused = await launch(t, elsewhere).ended;
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /does not reach the origin of the proof \(wrong: status 502\)/);
+  });
+
   const wrong = [
     { args: ['--kills', 'many'], says: /--kills: expected a whole number from 0 to/ },
+    { args: ['--running', 'here'], says: /--running: expected an address such as/ },
+    { args: ['--running', '127.0.0.1:1'], says: /--running: name the file it runs from/ },
     { args: ['--clients', '0'], says: /--clients: expected a whole number from 1 to 500, got "0"/ },
     { args: ['--frobnicate'], says: /frobnicate/ },
     { args: ['extra'], says: /extra/ },
     { args: ['-c', '/nonexistent.yaml'], says: /\/nonexistent\.yaml/ },
     {
-      args: ['--kills', '0'],
+      args: [...ONLY_KILLS, '0'],
       says: /there is nothing to do/,
     },
   ];
