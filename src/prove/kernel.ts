@@ -21,6 +21,7 @@ export function acceptedBy(pid: number, ports: ReadonlySet<number>): string[] {
   const inodes = socketInodes(pid);
   return ['tcp', 'tcp6']
     .flatMap((table) => connections(`/proc/${pid}/net/${table}`))
+    .filter(({ remotePort }) => remotePort !== 0) // listening
     .filter(({ inode, localPort }) => inodes.has(inode) && ports.has(localPort))
     .map(({ localPort, remotePort }) => pairOf(remotePort, localPort));
 }
