@@ -130,6 +130,8 @@ async function echo(
     const problem = await checkBody(number, bytes, request);
     if (problem !== undefined) return refuse(response, problem);
   }
+  const delayMs = numberIn(query, 'ms');
+  if (delayMs > 0) await pause(delayMs);
   response.end(contentOf(number, 0, bytes));
 }
 

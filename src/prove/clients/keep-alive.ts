@@ -1,4 +1,5 @@
 /** Clients that keep their connection and speak now and then, each at a pace of its own. */
+import { setTimeout as wait } from 'node:timers/promises';
 import { targetOf, type RequestName } from '../addresses.ts';
 import { contentOf } from '../content.ts';
 import type { Account } from '../ledger.ts';
@@ -17,6 +18,9 @@ import {
 /** From 20 ms to 320 ms: some meet a hand-over busy, others idle. */
 const SHORTEST_PAUSE_MS = 20;
 const PACES = 5;
+
+/** In the middle of some requests. */
+const HESITATION_MS = 60;
 
 export async function runKeepAlive(scene: Scene, account: Account, index: number): Promise<void> {
   const pauseMs = SHORTEST_PAUSE_MS * 2 ** (index % PACES);
@@ -43,25 +47,31 @@ async function exchange(
   const number = account.nextNumber();
   const name: RequestName = { run, client: account.client, number };
   const bytes = 1 + ((number * 97) % 3000);
-  const head = await ask(
-    connection,
-    account,
-    number % 3 === 0 ? post(endpoint, name, bytes) : get(endpoint, name, bytes),
-    expectBody(name, bytes),
-  );
+  const request = number % 3 === 0 ? post(endpoint, name, bytes) : get(endpoint, name, bytes);
+  const first = number % 5 === 0 ? Math.floor(request.length / 2) : request.length;
+  const answer = ask(connection, account, request.subarray(0, first), expectBody(name, bytes));
+  if (first < request.length) {
+    await wait(HESITATION_MS);
+    connection.write(request.subarray(first));
+  }
+  const head = await answer;
   return head !== undefined && !saysClose(head);
 }
 
-function get(endpoint: Endpoint, name: RequestName, bytes: number): string {
-  return requestHead({
-    endpoint,
-    method: 'GET',
-    target: targetOf(name, 'echo', `?bytes=${bytes}`),
-  });
+/** Some requests are under way for long when a hand-over begins. */
+const DELAYS_MS = [0, 0, 20, 150];
+
+function queryFor({ number }: RequestName, bytes: number): string {
+  return `?bytes=${bytes}&ms=${DELAYS_MS[number % DELAYS_MS.length]}`;
+}
+
+function get(endpoint: Endpoint, name: RequestName, bytes: number): Buffer {
+  const target = targetOf(name, 'echo', queryFor(name, bytes));
+  return Buffer.from(requestHead({ endpoint, method: 'GET', target }));
 }
 
 function post(endpoint: Endpoint, name: RequestName, bytes: number): Buffer {
-  const target = targetOf(name, 'echo', `?bytes=${bytes}`);
+  const target = targetOf(name, 'echo', queryFor(name, bytes));
   const head = requestHead({
     endpoint,
     method: 'POST',
