@@ -13,6 +13,8 @@ import type { PemContents, PemFiles } from '../shared/tls/pem-files.ts';
 import { readArgs, type Options } from '../supervisor/cli/args.ts';
 import type { VerbCall } from '../supervisor/cli/run-verb.ts';
 import { controlPath, type ControlPath } from '../supervisor/control/control-path.ts';
+import { settleAsDaemon, startDaemon } from '../supervisor/daemon.ts';
+import { Starter } from '../supervisor/launch.ts';
 import { Lifecycle } from '../supervisor/lifecycle.ts';
 import { Signals } from '../supervisor/signals.ts';
 import {
@@ -42,7 +44,7 @@ export class SupervisorSide {
 
   private constructor({ settings, user, pem, warnings, source }: Loaded, options: Options) {
     const threads = options.threads ?? settings.threads;
-    this.settings = { ...settings, threads };
+    this.settings = { ...settings, threads, daemon: options.daemon || settings.daemon };
     this.user = user;
     this.#pem = pem;
     this.#options = options;
@@ -88,13 +90,23 @@ export class SupervisorSide {
   async run(program: Program): Promise<never> {
     // Before anything else: without a listener, SIGUSR1 would open Node's debugger.
     const signals = new Signals();
+    const starter = Starter.fromEnvironment();
     try {
       this.#checkServices(program.services);
       if (this.#options.test) return this.#reportTest();
-      return await this.#supervise(program, signals);
+      if (this.settings.daemon && starter === undefined) return await this.#detach();
+      return await this.#supervise(program, signals, starter);
     } catch (thrown) {
+      if (thrown instanceof StartupError) starter?.failed(thrown.message);
       return endWithError(thrown);
     }
+  }
+
+  /** Not from here on, but from its beginning: the program's own state is no business of a copy. */
+  async #detach(): Promise<never> {
+    for (const warning of this.#warnings) process.stderr.write(`${warning}\n`);
+    await startDaemon(this.settings, process.argv.slice(2));
+    process.exit(0);
   }
 
   #checkServices(services: readonly Service[]): void {
@@ -133,8 +145,17 @@ export class SupervisorSide {
     return endWith(0, `${this.#options.conf ?? 'the default configuration'}: ok`);
   }
 
-  async #supervise({ services, startHooks }: Program, signals: Signals): Promise<never> {
+  async #supervise(
+    { services, startHooks }: Program,
+    signals: Signals,
+    starter: Starter | undefined,
+  ): Promise<never> {
     const { settings } = this;
+    if (this.#options.upgrade)
+      throw new StartupError(
+        '--upgrade is not available in this version: stop the old process first',
+      );
+    if (settings.daemon) settleAsDaemon();
     const control = this.#controlPath();
     if (settings.working_directory !== undefined) changeDirectory(settings.working_directory);
     const log = openLog(settings);
@@ -143,7 +164,10 @@ export class SupervisorSide {
     signals.direct(lifecycle, log);
     await lifecycle.run({
       start: (abort) => this.#start(services, { log, control, operations: lifecycle, abort }),
-      whenUp: (supervisor) => this.#announce(startHooks, supervisor, log),
+      whenUp: async (supervisor) => {
+        await this.#announce(startHooks, supervisor, log);
+        starter?.ready();
+      },
     });
     log.info({}, 'stopped');
     log.flush();
@@ -205,9 +229,10 @@ function refuseCollision(
   );
 }
 
-function openLog({ error_log: path, log: { level } }: Settings): Log {
+function openLog({ error_log: path, log: { level }, daemon }: Settings): Log {
   try {
-    return createLog({ level, destination: path ?? 'stderr', name: 'supervisor' });
+    const destination = path ?? 'stderr';
+    return createLog({ level, destination, name: 'supervisor', ownsOutput: daemon });
   } catch (thrown) {
     throw new StartupError((thrown as Error).message, { cause: thrown });
   }

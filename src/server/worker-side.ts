@@ -123,6 +123,7 @@ function openLog({ settings }: Boot): Log {
     level: settings.log.level,
     destination: settings.error_log ?? 'stderr',
     name: 'worker',
+    ownsOutput: settings.daemon,
   });
 }
 

@@ -3,28 +3,43 @@ import { readFileSync } from 'node:fs';
 
 /** Of `/proc/PID/stat`; the same on every Linux. */
 const TICKS_PER_SECOND = 100;
+const FIRST_FIELD = 3;
+const STATE_FIELD = 3;
 const START_TIME_FIELD = 22;
 
+/** One that has ended but that its parent has not taken notice of is not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch (thrown) {
     // EPERM: it lives, but belongs to somebody else.
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
+    if ((thrown as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
+  return statOf(pid)?.[STATE_FIELD - FIRST_FIELD] !== 'Z';
 }
 
 /** Milliseconds since 1970; undefined where the system does not tell. */
 export function startedAt(pid: number): number | undefined {
+  const ticks = Number(statOf(pid)?.[START_TIME_FIELD - FIRST_FIELD]);
+  const since = (bootedAt() + ticks / TICKS_PER_SECOND) * 1_000;
+  return Number.isNaN(since) ? undefined : since;
+}
+
+/** From the third field on; the second is the program's name in brackets, which may contain anything. */
+function statOf(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the program's name in brackets, which may contain anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const ticks = Number(fields[START_TIME_FIELD - 3]);
-    const boot = /^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'));
-    return (Number(boot?.[1]) + ticks / TICKS_PER_SECOND) * 1_000;
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
+  }
+}
+
+/** Seconds since 1970. */
+function bootedAt(): number {
+  try {
+    return Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]);
+  } catch {
+    return Number.NaN;
   }
 }

@@ -18,6 +18,7 @@ export {
   startSluice,
   temporaryFile,
   type Running,
+  type StartOptions,
   type Sluice,
 } from './sluice.ts';
 export { authority, edge, getTls, pemFiles, startTlsPeer, tlsClient } from './tls.ts';

@@ -616,11 +616,21 @@ export const settingsSchema = z.object({
   daemon: z
     .boolean()
     .default(false)
-    .refine((on) => !on, {
-      error: 'is not available in this version: run in the foreground, under a service manager',
-    })
-    .describe('Kept for daemon mode; `true` is refused.'),
-  daemon_wait_for_ready: z.boolean().default(false).describe('Kept for daemon mode.'),
+    .describe(
+      'Runs in the background, as with `-d`. Standard output and error go to `error_log`, or nowhere.',
+    ),
+  daemon_wait_for_ready: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether the command with `-d` returns only when the process in the background serves, with its reason and exit code 1 if it does not.',
+    ),
+  daemon_ready_timeout_seconds: z
+    .int()
+    .min(1)
+    .max(3_600)
+    .default(60)
+    .describe('How long the command with `-d` waits for that; then it ends the process.'),
   user: z.string().min(1).optional().describe('Whom to run as once the sockets are open.'),
   group: z.string().min(1).optional().describe('Default: the user’s primary group.'),
   working_directory: path
@@ -703,8 +713,7 @@ export const pingoraOnly: Readonly<Record<string, string>> = {
   upgrade_sock_connect_accept_max_retries: 'the hand-off has its own bound',
   max_blocking_threads: 'there is no pool of blocking threads',
   blocking_threads_ttl_seconds: 'there is no pool of blocking threads',
-  daemon_ready_timeout_seconds: 'there is no daemon mode in this version',
-  daemon_notify_timeout_seconds: 'there is no daemon mode in this version',
+  daemon_notify_timeout_seconds: 'the process in the background says at once that it is ready',
   upstream_debug_ssl_keylog: 'TLS keys are never logged',
   s2n_config_cache_size: 'TLS comes from Node.js',
 };

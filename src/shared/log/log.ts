@@ -5,6 +5,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import boom from 'sonic-boom';
+import { openLibc } from '../memory/libc.ts';
+import { redirectStandardOutput } from './standard-output.ts';
 import { errorFields } from './error-fields.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -29,6 +31,8 @@ export interface LogOptions {
   /** `stderr`, or the path of a file that is appended to. */
   readonly destination: string;
   readonly name: 'supervisor' | 'worker';
+  /** Standard output and error are that file too, and are reopened with it. */
+  readonly ownsOutput?: boolean;
 }
 
 /** Fields with these names never show their value, wherever a program puts them. */
@@ -47,7 +51,8 @@ const SECRETS = [
 const MAX_WAITING_BYTES = 1024 * 1024;
 
 /** @throws {Error} the file cannot be written; the message names it and says why */
-export function createLog({ level, destination, name }: LogOptions): Log {
+export function createLog(options: LogOptions): Log {
+  const { level, destination, name } = options;
   const stream = open(destination);
   const logger = pino(
     {
@@ -63,7 +68,7 @@ export function createLog({ level, destination, name }: LogOptions): Log {
     },
     stream as DestinationStream,
   );
-  return wrap(logger, stream, destination);
+  return wrap(logger, stream, options);
 }
 
 function open(destination: string): boom.SonicBoom {
@@ -89,14 +94,20 @@ function checkWritable(path: string): void {
   }
 }
 
-function wrap(logger: Logger, stream: boom.SonicBoom, destination: string): Log {
+function redirectOutput(path: string): void {
+  const libc = openLibc();
+  if (!('unavailable' in libc)) redirectStandardOutput(path, libc);
+}
+
+function wrap(logger: Logger, stream: boom.SonicBoom, options: LogOptions): Log {
+  const { destination, ownsOutput = false } = options;
   return {
     trace: (fields, text) => logger.trace(fields, text),
     debug: (fields, text) => logger.debug(fields, text),
     info: (fields, text) => logger.info(fields, text),
     warn: (fields, text) => logger.warn(fields, text),
     error: (fields, text) => logger.error(fields, text),
-    child: (fields) => wrap(logger.child(fields), stream, destination),
+    child: (fields) => wrap(logger.child(fields), stream, options),
     flush() {
       try {
         stream.flushSync();
@@ -109,6 +120,7 @@ function wrap(logger: Logger, stream: boom.SonicBoom, destination: string): Log 
       try {
         checkWritable(destination);
         stream.reopen();
+        if (ownsOutput) redirectOutput(destination);
       } catch (thrown) {
         logger.error({ err: thrown }, 'error log not reopened; entries go on to the old file');
       }

@@ -19,6 +19,8 @@ export interface Libc extends DescriptorPassing {
   mapMemory(fd: number, size: number): ArrayBuffer;
   /** A second descriptor for the same thing, closed on exec. */
   dup(fd: number): number;
+  /** Makes `target` another descriptor for the same thing, whatever it was before; not closed on exec. */
+  dup2(fd: number, target: number): void;
   close(fd: number): void;
   /**
    * A TCP socket with SO_REUSEPORT, so that several can share an address. It takes
@@ -104,6 +106,7 @@ function bind(koffi: Koffi): Libc {
     'intptr_t mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)',
   );
   const fcntl = library.func('int fcntl(int fd, int command, int argument)');
+  const dup2 = library.func('int dup2(int fd, int target)');
   const close = library.func('int close(int fd)');
   const socket = library.func('int socket(int domain, int type, int protocol)');
   const setsockopt = library.func(
@@ -166,6 +169,7 @@ function bind(koffi: Koffi): Libc {
       return koffi.view(BigInt(pointer), size);
     },
     dup: (fd) => checked('fcntl', fcntl(fd, F_DUPFD_CLOEXEC, 3)),
+    dup2: (fd, target) => void checked('dup2', dup2(fd, target)),
     close: (fd) => void checked('close', close(fd)),
     boundSocket: (host, port) => boundSocket(host, port, true),
     boundUnixSocket(path, mode) {

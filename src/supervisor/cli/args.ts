@@ -81,13 +81,6 @@ function readRun(args: readonly string[], program: string, version: string): Inv
   if (stray !== undefined)
     throw wrong(`unexpected argument "${stray}"; ${verbHint(stray)}`, program);
   if (values.conf === '') throw wrong('--conf: expected a file, got ""', program);
-  for (const option of ['daemon', 'upgrade'] as const) {
-    if (values[option] !== true) continue;
-    throw wrong(
-      `--${option} is not available in this version: run ${program} in the foreground, under a service manager`,
-      program,
-    );
-  }
   return {
     kind: 'run',
     options: {
@@ -149,6 +142,7 @@ function help(program: string): string {
 
   -c, --conf FILE   configuration file (YAML)
   -t, --test        check the configuration, say what is wrong with it, start nothing
+  -d, --daemon      run in the background; returns when it serves, with 1 if it cannot
       --threads N   worker processes; the default is one per core
   -h, --help        this text
       --version     the version

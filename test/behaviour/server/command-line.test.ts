@@ -32,8 +32,6 @@ describe('the command', () => {
     { name: 'an unknown option', args: ['--frobnicate'], says: /frobnicate/ },
     { name: 'a stray argument', args: ['conf.yaml'], says: /unexpected argument "conf\.yaml"/ },
     { name: 'no threads', args: ['--threads', '0'], says: /expected a whole number from 1/ },
-    { name: '--daemon', args: ['-d'], says: /--daemon is not available in this version/ },
-    { name: '--upgrade', args: ['-u'], says: /--upgrade is not available in this version/ },
     { name: 'no services', args: [], says: /there is no service to run/ },
     { name: 'a missing file', args: ['-c', '/nonexistent.yaml'], says: /\/nonexistent\.yaml/ },
   ];

@@ -181,10 +181,6 @@ const values = [
   ],
   ['log: loud', 'log: expected a mapping, got "loud"'],
   ['daemon: yes', 'daemon: expected true or false, got "yes"'],
-  [
-    'daemon: true',
-    'daemon: is not available in this version: run in the foreground, under a service manager',
-  ],
   ['services: {}', 'services: expected a list, got {}'],
   [
     'services: [{ routes: [{ respond: { status: 200 } }] }]',

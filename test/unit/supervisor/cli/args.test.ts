@@ -19,6 +19,15 @@ const accepted: { args: string[]; options: Partial<Options> }[] = [
   { args: ['-t'], options: { test: true } },
   { args: ['--test'], options: { test: true } },
   { args: ['-tc', 'conf.yaml'], options: { test: true, conf: 'conf.yaml' } },
+  { args: ['-d'], options: { daemon: true } },
+  { args: ['--daemon'], options: { daemon: true } },
+  { args: ['-u'], options: { upgrade: true } },
+  { args: ['--upgrade'], options: { upgrade: true } },
+  {
+    args: ['-c', 'conf.yaml', '-d', '-u'],
+    options: { conf: 'conf.yaml', daemon: true, upgrade: true },
+  },
+  { args: ['-duc', 'conf.yaml'], options: { conf: 'conf.yaml', daemon: true, upgrade: true } },
   { args: ['--threads', '1'], options: { threads: 1 } },
   { args: ['--threads=1024'], options: { threads: 1024 } },
 ];
@@ -36,10 +45,6 @@ const refused = [
   { args: ['--config', 'conf.yaml'], says: /Unknown option '--config'/ },
   { args: ['-x'], says: /Unknown option '-x'/ },
   { args: ['--test=yes'], says: /--test.*does not take an argument/ },
-  { args: ['-d'], says: /^--daemon is not available in this version/ },
-  { args: ['--daemon'], says: /^--daemon is not available in this version/ },
-  { args: ['-u'], says: /^--upgrade is not available in this version/ },
-  { args: ['--upgrade'], says: /^--upgrade is not available in this version/ },
 ];
 
 describe('the command line', () => {
@@ -59,6 +64,49 @@ describe('the command line', () => {
         message: says,
       });
       assert.throws(() => readArgs(args, 'gateway.ts', '1.2.3'), /\nTry: gateway\.ts --help$/);
+    });
+  }
+
+  const asked = [
+    { args: ['status'], asks: {} },
+    { args: ['-c', 'conf.yaml', 'status'], asks: { conf: 'conf.yaml' } },
+    { args: ['status', '-c', 'status'], asks: { conf: 'status' } },
+    { args: ['-c', 'status', 'status'], asks: { conf: 'status' } },
+    {
+      args: ['status', '--json', '--control', '/x.sock'],
+      asks: { json: true, control: '/x.sock' },
+    },
+    { args: ['stop'], asks: { verb: 'stop' } },
+    { args: ['stop', '--now'], asks: { verb: 'stop', options: { now: true } } },
+  ];
+  for (const { args, asks } of asked) {
+    test(`understands: sluice ${args.join(' ')}`, () => {
+      const { kind, options, ...rest } = { options: {}, ...readArgs(args, 'sluice', '1.2.3') };
+      assert.deepEqual(
+        { kind, options: { ...options }, ...rest },
+        {
+          kind: 'ask',
+          verb: 'status',
+          options: {},
+          conf: undefined,
+          control: undefined,
+          json: false,
+          ...asks,
+        },
+      );
+    });
+  }
+
+  for (const { args, says } of [
+    { args: ['staus'], says: /^unexpected argument "staus"; did you mean "status"\?/ },
+    { args: ['purge'], says: /verbs are status, reload/ },
+    { args: ['status', '--now'], says: /Unknown option '--now'/ },
+    { args: ['status', 'reload'], says: /^unexpected argument "reload"/ },
+    { args: ['status', '--control='], says: /^--control: expected the path of a socket/ },
+    { args: ['status', '-d'], says: /Unknown option '-d'/ },
+  ]) {
+    test(`refuses: sluice ${args.join(' ')}`, () => {
+      assert.throws(() => readArgs(args, 'sluice', '1.2.3'), { message: says });
     });
   }
 
