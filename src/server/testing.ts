@@ -5,30 +5,23 @@
  * so. A test waits for no port, no process and no second.
  */
 import './runtime-floor.ts';
-import { defaultConfig } from '../shared/config/load.ts';
-import { formatProblems } from '../shared/config/problem.ts';
-import type { Boot } from '../shared/ipc/boot.ts';
-import { createSegment, type Segment } from '../shared/memory/segment.ts';
-import { standardSegments } from '../shared/memory/segments.ts';
-import { MetricsLayout } from '../shared/metrics/layout.ts';
-import { MetricsPage, type MetricsSource } from '../shared/metrics/page.ts';
+import type { Duplex } from 'node:stream';
+import { MetricsPage } from '../shared/metrics/page.ts';
 import type { AccessEntry } from '../worker/observe/access-log.ts';
 import type { ProxyHttp } from '../worker/proxy/proxy-http.ts';
-import { startWorker } from '../worker/start.ts';
-import { planOf } from './plan.ts';
 import { HttpProxyService, httpProxyService, type ServiceOptions } from './service.ts';
 import { collectLog, type LogLine } from './testing/collected-log.ts';
 import { HeldTime } from './testing/held-time.ts';
 import { MemoryNetwork } from './testing/memory-network.ts';
 import { noteNames } from './testing/names.ts';
 import { ScriptedPeer } from './testing/scripted-peer.ts';
-import { TestClient, type ClientInit } from './testing/test-client.ts';
+import { connectClient, TestClient, type ClientInit } from './testing/test-client.ts';
 import type { FetchInit, TestAnswer } from './testing/test-client.ts';
-import { version } from './version.ts';
+import { startTestWorker, type TestWorker } from './testing/test-worker.ts';
 
 export type { AccessEntry, ClientInit, FetchInit, LogLine, TestAnswer, TestClient };
 export type { PeerAnswer, PeerScript, ReceivedRequest } from './testing/scripted-peer.ts';
-export type { ScriptedPeer };
+export type { ScriptedPeer, TestWorld };
 
 export interface TestClock {
   /** Milliseconds, on the scale of `session.startedAt`. */
@@ -42,26 +35,6 @@ export interface TestClock {
 }
 
 type Testable<Ctx> = ProxyHttp<Ctx> | HttpProxyService;
-
-/** A proxy between its clients and its peers. */
-export interface TestWorld extends AsyncDisposable {
-  /** Stands still but for `advance`. */
-  readonly clock: TestClock;
-  /** Is there at every address that has no peer of its own; answers 200 until told otherwise. */
-  readonly peer: ScriptedPeer;
-  /** The peer at this address, as `HttpPeer` names it: `10.0.0.1:8080`. */
-  peerAt(address: string): ScriptedPeer;
-  /** A request on a connection of its own. */
-  fetch(path: string, init?: FetchInit & ClientInit): Promise<TestAnswer>;
-  /** A client with one connection for all its requests. */
-  client(init?: ClientInit): TestClient;
-  /** The process log. */
-  readonly log: readonly LogLine[];
-  readonly accessLog: readonly AccessEntry[];
-  /** A value of the metrics page, such as `sluice_requests_total{service="proxy",status="200"}`; 0 if it is not there. */
-  metric(series: string): Promise<number>;
-  close(): Promise<void>;
-}
 
 /**
  * Runs the proxy until `close`. Balancers and limiters start with nothing known of peers and
@@ -83,89 +56,109 @@ export async function testProxy<Ctx>(
   const freeNames = noteNames();
   const made = typeof proxy === 'function' ? proxy() : proxy;
   const service = made instanceof HttpProxyService ? made : httpProxyService(made, options);
-  const { name } = service;
-  const time = new HeldTime();
-  const peer = new ScriptedPeer(time);
-  const peers = new Map<string, ScriptedPeer>();
-  const network = new MemoryNetwork((address) => peers.get(address) ?? peer);
-  const log: LogLine[] = [];
-  const accessLog: AccessEntry[] = [];
-  let figures: MetricsSource | undefined;
-  const boot = bootOf(service);
-  const worker = await startWorker({
-    boot,
-    services: [
-      {
-        name,
-        proxy: service.proxy,
-        settings: boot.services[0]!,
-        own: service.timing,
-        showMetrics(source) {
-          figures = source;
-          service.showMetrics?.(source);
-        },
+  return TestWorld.of(service, freeNames);
+}
+
+/** A proxy between its clients and its peers. */
+class TestWorld implements AsyncDisposable {
+  /** Stands still but for `advance`. */
+  readonly clock: TestClock;
+  /** Is there at every address that has no peer of its own; answers 200 until told otherwise. */
+  readonly peer: ScriptedPeer;
+  readonly #log: LogLine[] = [];
+  readonly #accessLog: AccessEntry[] = [];
+  readonly #time = new HeldTime();
+  readonly #peers = new Map<string, ScriptedPeer>();
+  readonly #network: MemoryNetwork;
+  readonly #freeNames: () => void;
+  #running: TestWorker | undefined;
+
+  private constructor(freeNames: () => void) {
+    const time = this.#time;
+    this.peer = new ScriptedPeer(time);
+    this.#network = new MemoryNetwork((address) => this.#peers.get(address) ?? this.peer);
+    this.clock = {
+      now: time.now,
+      advance: (ms) => time.advance(ms, () => this.#network.settle()),
+    };
+    this.#freeNames = freeNames;
+  }
+
+  /** @internal */
+  static async of(service: HttpProxyService, freeNames: () => void): Promise<TestWorld> {
+    const world = new TestWorld(freeNames);
+    await world.#start(service);
+    return world;
+  }
+
+  async #start(service: HttpProxyService): Promise<void> {
+    this.#running = await startTestWorker(service, {
+      time: this.#time,
+      network: this.#network,
+      log: collectLog(this.#log),
+      accessLog: {
+        write: (entry) => void this.#accessLog.push(entry),
+        reopen() {},
+        close: () => Promise.resolve(),
       },
-    ],
-    segments: segmentsFor(boot),
-    listeners: [
-      { service: name, place: { host: '127.0.0.1', port: 0 }, tls: undefined, fd: undefined },
-    ],
-    slot: 0,
-    metricsRow: 1,
-    version: version(),
-    time,
-    log: collectLog(log),
-    accessLog: {
-      write: (entry) => void accessLog.push(entry),
-      reopen() {},
-      close: async () => {},
-    },
-    network,
-  });
-  worker.take('health-probes');
-  await network.settle();
+    });
+    await this.#network.settle();
+  }
 
-  const close = async () => {
-    await worker.drain(0, 0);
-    freeNames();
-  };
-  return {
-    clock: { now: time.now, advance: (ms) => time.advance(ms, () => network.settle()) },
-    peer,
-    peerAt(address) {
-      const found = peers.get(address) ?? new ScriptedPeer(time);
-      peers.set(address, found);
-      return found;
-    },
-    async fetch(path, init = {}) {
-      const client = new TestClient(network, init);
-      try {
-        return await client.fetch(path, init);
-      } finally {
-        client.leave();
-      }
-    },
-    client: (init = {}) => new TestClient(network, init),
-    log,
-    accessLog,
-    async metric(series) {
-      const text = await new MetricsPage(figures!, 'fleet').text();
-      const line = text.split('\n').find((each) => each.startsWith(`${series} `));
-      return line === undefined ? 0 : Number(line.slice(series.length + 1));
-    },
-    close,
-    [Symbol.asyncDispose]: close,
-  };
-}
+  /** The peer at this address, as `HttpPeer` names it: `10.0.0.1:8080`. */
+  peerAt(address: string): ScriptedPeer {
+    const found = this.#peers.get(address) ?? new ScriptedPeer(this.#time);
+    this.#peers.set(address, found);
+    return found;
+  }
 
-function bootOf(service: HttpProxyService): Boot {
-  const loaded = defaultConfig(process.env);
-  if (!loaded.ok) throw new Error(formatProblems(loaded.problems, loaded.source));
-  const settings = { ...loaded.settings, threads: 1 };
-  return { ...planOf([service], { settings, user: {}, pem: {} }), segments: [] };
-}
+  /**
+   * A request on a connection of its own; the answer, when all of it is here and the proxy is
+   * done with the request.
+   *
+   * @throws {Error} the connection broke before that
+   */
+  async fetch(path: string, init: FetchInit & ClientInit = {}): Promise<TestAnswer> {
+    const client = this.client(init);
+    try {
+      return await client.fetch(path, init);
+    } finally {
+      client.leave();
+    }
+  }
 
-function segmentsFor(boot: Boot): ReadonlyMap<string, Segment> {
-  const specs = [...standardSegments(MetricsLayout.of(boot), 1), ...boot.limits];
-  return new Map(specs.map((spec) => [spec.name, createSegment(spec, undefined)]));
+  /** A client with one connection for all its requests. */
+  client(init: ClientInit = {}): TestClient {
+    return new TestClient(this.#network, init);
+  }
+
+  /** A connection on which the test writes what it likes, for requests that no client makes. */
+  connect(init: ClientInit = {}): Duplex {
+    return connectClient(this.#network, init);
+  }
+
+  /** The process log. */
+  get log(): readonly LogLine[] {
+    return this.#log;
+  }
+
+  get accessLog(): readonly AccessEntry[] {
+    return this.#accessLog;
+  }
+
+  /** A value of the metrics page, such as `sluice_requests_total{service="proxy",status="200"}`; 0 if it is not there. */
+  async metric(series: string): Promise<number> {
+    const text = await new MetricsPage(this.#running!.figures, 'fleet').text();
+    const line = text.split('\n').find((each) => each.startsWith(`${series} `));
+    return line === undefined ? 0 : Number(line.slice(series.length + 1));
+  }
+
+  async close(): Promise<void> {
+    await this.#running!.worker.drain(0, 0);
+    this.#freeNames();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }

@@ -34,14 +34,20 @@ const TLS_FACTS: TlsFacts = {
   alpn: undefined,
 };
 
+export function connectClient(
+  network: MemoryNetwork,
+  { address = '203.0.113.1', tls }: ClientInit,
+): MemorySocket {
+  return network.connect(address, tls && { ...TLS_FACTS, ...tls });
+}
+
 export class TestClient {
   readonly #network: MemoryNetwork;
   readonly #agent: MemoryAgent;
 
-  constructor(network: MemoryNetwork, { address = '203.0.113.1', tls }: ClientInit) {
-    const facts = tls && { ...TLS_FACTS, ...tls };
+  constructor(network: MemoryNetwork, init: ClientInit) {
     this.#network = network;
-    this.#agent = new MemoryAgent(() => network.connect(address, facts));
+    this.#agent = new MemoryAgent(() => connectClient(network, init));
   }
 
   /**
@@ -62,14 +68,20 @@ export class TestClient {
     return answer;
   }
 
-  /** Closes the connection, in the middle of whatever happens on it. */
+  /** Closes the connection. To the proxy that may mean that nothing more is asked: it still answers. */
   leave(): void {
     this.#agent.destroy();
+  }
+
+  /** Ends the connection with a reset: nobody waits for an answer any more. */
+  reset(): void {
+    this.#agent.reset();
   }
 }
 
 class MemoryAgent extends Agent {
   readonly #open: () => MemorySocket;
+  #socket: MemorySocket | undefined;
 
   constructor(open: () => MemorySocket) {
     super({ keepAlive: true, maxSockets: 1 });
@@ -77,7 +89,13 @@ class MemoryAgent extends Agent {
   }
 
   override createConnection(): MemorySocket {
-    return this.#open();
+    this.#socket = this.#open();
+    return this.#socket;
+  }
+
+  reset(): void {
+    if (this.#socket !== undefined) this.#socket.resetAndClosing = true;
+    this.#socket?.destroy();
   }
 }
 

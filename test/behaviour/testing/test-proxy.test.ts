@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { HttpPeer, LoadBalancer, ProxyError, RateLimiter, TcpHealthCheck } from 'sluice';
 import { httpService, metrics } from 'sluice';
@@ -100,6 +101,29 @@ describe('a proxy in a test', () => {
 
     const before = world.peer.requests.map(({ headers }) => headers.get('x-before'));
     assert.deepEqual(before, [undefined, '/first', undefined]);
+  });
+
+  test('hears what no client says', async () => {
+    await using world = await testProxy(plain);
+    const connection = world.connect();
+    connection.write('GET / HTTP/1.1\r\nHost : proxy.test\r\n\r\n');
+
+    assert.match(await text(connection), /^HTTP\/1\.1 400 /);
+    assert.equal(world.accessLog[0]?.error?.code, 'downstream/malformed-message');
+  });
+
+  test('is left by a client in the middle of its request', async () => {
+    await using world = await testProxy(plain);
+    world.peer.answer('hang');
+    const client = world.client();
+    const pending = assert.rejects(client.fetch('/'));
+    await world.peer.received();
+
+    client.reset();
+    await pending;
+    await world.clock.advance(0);
+
+    assert.equal(world.accessLog[0]?.status, 0);
   });
 
   test('turns clients away when its filter of connections says so', async () => {
