@@ -5,7 +5,7 @@
 import './runtime-floor.ts';
 import cluster from 'node:cluster';
 import type { Settings } from '../shared/config/settings.ts';
-import { readBoot } from '../shared/ipc/boot.ts';
+import { isCheck, readBoot } from '../shared/ipc/boot.ts';
 import { sealMetrics } from '../shared/metrics/program.ts';
 import { monotonicNs, type Clock } from '../shared/time/clock.ts';
 import type { PemContents } from '../shared/tls/pem-files.ts';
@@ -47,13 +47,14 @@ export class Server {
    * so and ends the process.
    */
   static fromArgs({ args, clock = monotonicNs }: ServerOptions = {}): Server {
-    if (cluster.isWorker) return new Server(clock, undefined);
-    // Only in the supervisor: the schema library is slow to load and workers do not need it.
+    const role = cluster.isWorker && isCheck() ? 'check' : 'first';
+    if (cluster.isWorker && role === 'first') return new Server(clock, undefined);
+    // Only in the supervisor, and for it: the schema library is slow to load and workers do not need it.
     const { SupervisorSide } = loadSync<typeof import('./supervisor-side.ts')>(
       './supervisor-side',
       import.meta.url,
     );
-    return new Server(clock, SupervisorSide.fromArgs(args ?? process.argv.slice(2)));
+    return new Server(clock, SupervisorSide.fromArgs(args ?? process.argv.slice(2), role));
   }
 
   /**

@@ -7,7 +7,8 @@ import type { Loaded } from '../shared/config/load.ts';
 import { formatProblem, formatProblems } from '../shared/config/problem.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { collide, showPlace } from '../shared/ipc/place.ts';
-import type { ListenAddress } from '../shared/ipc/plan.ts';
+import { endWithVerdict } from '../shared/ipc/check.ts';
+import type { ListenAddress, Plan } from '../shared/ipc/plan.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
 import type { PemContents, PemFiles } from '../shared/tls/pem-files.ts';
 import { readArgs, type Options } from '../supervisor/cli/args.ts';
@@ -35,14 +36,23 @@ export interface Program {
   readonly startHooks: readonly StartHook[];
 }
 
+/** `first`: of a program's processes; `check`: it tries the configuration out, and ends. */
+export type Role = 'first' | 'check';
+
 export class SupervisorSide {
   readonly settings: Settings;
   readonly user: Readonly<Record<string, unknown>>;
   readonly #pem: PemFiles;
   readonly #options: Options;
+  readonly #role: Role;
   readonly #warnings: string[];
 
-  private constructor({ settings, user, pem, warnings, source }: Loaded, options: Options) {
+  private constructor(
+    { settings, user, pem, warnings, source }: Loaded,
+    options: Options,
+    role: Role,
+  ) {
+    this.#role = role;
     const threads = options.threads ?? settings.threads;
     this.settings = { ...settings, threads, daemon: options.daemon || settings.daemon };
     this.user = user;
@@ -59,12 +69,13 @@ export class SupervisorSide {
     try {
       return this.#pem.read(path);
     } catch (thrown) {
-      return endWithError(new StartupError((thrown as Error).message, { cause: thrown }));
+      return refuse(new StartupError((thrown as Error).message, { cause: thrown }), this.#role);
     }
   }
 
   /** Ends the process itself where there is nothing to run. */
-  static fromArgs(args: readonly string[]): SupervisorSide {
+  static fromArgs(args: readonly string[], role: Role): SupervisorSide {
+    if (role === 'check') refuseWhateverIsThrown();
     try {
       const invocation = readArgs(args, programName(), version());
       if (invocation.kind === 'print') return endWith(0, invocation.text);
@@ -72,33 +83,49 @@ export class SupervisorSide {
         const { kind: _, ...asked } = invocation;
         return endAsVerb({ ...asked, program: programName(), main: process.argv[1]! });
       }
-      return SupervisorSide.#load(invocation.options);
+      return SupervisorSide.#load(invocation.options, role);
     } catch (thrown) {
-      return endWithError(thrown);
+      return refuse(thrown, role);
     }
   }
 
-  static #load(options: Options): SupervisorSide {
+  static #load(options: Options, role: Role): SupervisorSide {
     const loaded =
       options.conf === undefined
         ? defaultConfig(process.env)
         : loadConfig(options.conf, process.env);
-    if (!loaded.ok) return endWith(1, formatProblems(loaded.problems, loaded.source));
-    return new SupervisorSide(loaded, options);
+    if (!loaded.ok) return endRefused(formatProblems(loaded.problems, loaded.source), role);
+    return new SupervisorSide(loaded, options, role);
   }
 
   async run(program: Program): Promise<never> {
+    return this.#role === 'check' ? this.#check(program) : this.#run(program);
+  }
+
+  /** For a reload: says what a supervisor needs to know, or what is wrong. */
+  async #check({ services }: Program): Promise<never> {
+    try {
+      this.#checkServices(services);
+      const plan = this.#plan(services);
+      await tryOut(services, plan);
+      return endWithVerdict({ kind: 'plan', plan, warnings: this.#warnings, version: version() });
+    } catch (thrown) {
+      return refuse(thrown, this.#role);
+    }
+  }
+
+  async #run(program: Program): Promise<never> {
     // Before anything else: without a listener, SIGUSR1 would open Node's debugger.
     const signals = new Signals();
     const starter = Starter.fromEnvironment();
     try {
       this.#checkServices(program.services);
-      if (this.#options.test) return this.#reportTest();
+      if (this.#options.test) return await this.#reportTest(program);
       if (this.settings.daemon && starter === undefined) return await this.#detach();
       return await this.#supervise(program, signals, starter);
     } catch (thrown) {
       if (thrown instanceof StartupError) starter?.failed(thrown.message);
-      return endWithError(thrown);
+      return refuse(thrown, this.#role);
     }
   }
 
@@ -140,7 +167,8 @@ export class SupervisorSide {
     this.#warnings.push(...told);
   }
 
-  #reportTest(): never {
+  async #reportTest({ services }: Program): Promise<never> {
+    await tryOut(services, this.#plan(services));
     for (const warning of this.#warnings) process.stderr.write(`${warning}\n`);
     return endWith(0, `${this.#options.conf ?? 'the default configuration'}: ok`);
   }
@@ -187,9 +215,12 @@ export class SupervisorSide {
     services: readonly Service[],
     parts: Pick<SupervisorParts, 'log' | 'control' | 'operations' | 'abort'>,
   ): Promise<StartedSupervisor> {
+    return startSupervisor(this.#plan(services), { ...parts, version: version() });
+  }
+
+  #plan(services: readonly Service[]): Plan {
     const { settings, user, pem } = this;
-    const plan = planOf(services, { settings, user, pem });
-    return startSupervisor(plan, { ...parts, version: version() });
+    return planOf(services, { settings, user, pem });
   }
 
   async #announce(
@@ -263,9 +294,37 @@ function endAsVerb(call: VerbCall): never {
   process.exit(status ?? 2);
 }
 
-function endWithError(thrown: unknown): never {
-  if (!(thrown instanceof StartupError)) throw thrown;
-  return endWith(1, `${programName()}: ${thrown.message}`);
+/** Builds what a worker builds, and nobody is served by it. */
+async function tryOut(services: readonly Service[], plan: Plan): Promise<void> {
+  const { buildForTrial } = await import('./worker-side.ts');
+  try {
+    buildForTrial(services, plan);
+  } catch (thrown) {
+    throw new StartupError((thrown as Error).message, { cause: thrown });
+  }
+}
+
+/** In a process that checks, whatever the program throws is what is wrong with it. */
+function refuseWhateverIsThrown(): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+    process.on(event, (thrown: unknown) => endRefused(reasonOf(thrown), 'check'));
+}
+
+function refuse(thrown: unknown, role: Role): never {
+  if (thrown instanceof StartupError) {
+    const prefix = role === 'first' ? `${programName()}: ` : '';
+    return endRefused(`${prefix}${thrown.message}`, role);
+  }
+  if (role === 'first') throw thrown;
+  return endRefused(reasonOf(thrown), role);
+}
+
+function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+}
+
+function endRefused(reason: string, role: Role): never {
+  return role === 'check' ? endWithVerdict({ kind: 'refused', reason }) : endWith(1, reason);
 }
 
 function endWith(code: number, text: string): never {

@@ -154,7 +154,7 @@ class TestWorld implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    await this.#running!.worker.drain(0, 0);
+    await this.#running!.worker.drain({ idleMs: 0, graceMs: 0, last: [], lastMs: 0 });
     this.#freeNames();
   }
 

@@ -1,13 +1,21 @@
 /** What a program's forked processes do: take their grants, serve, drain when told to. */
 import cluster from 'node:cluster';
 import { readBoot, type Boot } from '../shared/ipc/boot.ts';
-import { IPC_VERSION, type ToSupervisor, type ToWorker } from '../shared/ipc/messages.ts';
+import {
+  IPC_VERSION,
+  type DrainOrder,
+  type ToSupervisor,
+  type ToWorker,
+} from '../shared/ipc/messages.ts';
+import type { Plan } from '../shared/ipc/plan.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
 import { openLibc } from '../shared/memory/libc.ts';
 import { createSegment, mapSegment, type Segment } from '../shared/memory/segment.ts';
+import { standardSegments } from '../shared/memory/segments.ts';
+import { MetricsLayout } from '../shared/metrics/layout.ts';
 import type { Clock } from '../shared/time/clock.ts';
 import { machineTime } from '../shared/time/time.ts';
-import { startWorker, type Worker, type WorkerService } from '../worker/start.ts';
+import { buildWorker, type Worker, type WorkerParts, type WorkerService } from '../worker/start.ts';
 import { BackgroundService } from './background-service.ts';
 import { dependenciesOf, type Dependencies } from './dependencies.ts';
 import { HttpProxyService, type Service } from './service.ts';
@@ -23,14 +31,12 @@ export async function runWorker(services: readonly Service[], clock: Clock): Pro
   const told = listenToSupervisor();
   tell({ kind: 'hello', version: IPC_VERSION });
   const start = await told.next('start');
-  const { promise: built, resolve: reportBuilt } = Promise.withResolvers<Worker>();
-  const started = startOrSay({ services, boot, start, clock, log, reportBuilt });
-  const worker = await built;
+  const worker = await orSay(log, () => build({ services, boot, start, clock, log }));
   tell({ kind: 'built' });
-  void started.then(({ addresses }) => tell({ kind: 'ready', addresses }));
 
-  const { idleMs, graceMs } = await untilDrained(worker, told, log);
-  await worker.drain(idleMs, graceMs);
+  const order = await untilDrained(worker, start.slot, told, log);
+  void told.next('cut').then(() => worker.cut());
+  await worker.drain(order);
   tell({ kind: 'drained' });
   log.flush();
   process.exit(0);
@@ -38,48 +44,71 @@ export async function runWorker(services: readonly Service[], clock: Clock): Pro
 
 type Start = Extract<ToWorker, { kind: 'start' }>;
 
-interface StartParts {
+interface BuildParts {
   readonly services: readonly Service[];
   readonly boot: Boot;
   readonly start: Start;
   readonly clock: Clock;
   readonly log: Log;
-  readonly reportBuilt: (worker: Worker) => void;
 }
 
-async function startOrSay({
-  services,
-  boot,
-  start,
-  clock,
-  log,
-  reportBuilt,
-}: StartParts): Promise<Worker> {
-  const { listeners, metricsRow, slot, readyServices } = start;
+function build({ services, boot, start, clock, log }: BuildParts): Worker {
+  const { metricsRow, slot, readyServices } = start;
+  return buildWorker({
+    ...partsOf(services, boot),
+    readyServices,
+    segments: mapSegments(boot),
+    slot,
+    metricsRow,
+    version: version(),
+    time: { ...machineTime, clock },
+    log: log.child({ slot }),
+    reports: {
+      serviceReady: (service) => tell({ kind: 'service-ready', service }),
+      dutyEnded: (duty, how) => tell({ kind: 'duty-ended', duty, how }),
+    },
+  });
+}
+
+/**
+ * Builds what a worker would build from that plan, with memory of its own.
+ *
+ * @throws {Error} something cannot be built
+ */
+export function buildForTrial(services: readonly Service[], plan: Plan): void {
+  const specs = [...standardSegments(MetricsLayout.of(plan), 1), ...plan.limits];
+  buildWorker({
+    ...partsOf(services, { ...plan, segments: [] }),
+    segments: new Map(specs.map((spec) => [spec.name, createSegment(spec, undefined)])),
+    slot: 0,
+    metricsRow: 1,
+    version: version(),
+    time: machineTime,
+    log: createLog({ level: 'error', destination: 'stderr', name: 'worker' }),
+  });
+}
+
+/** What a worker is made of that does not depend on the process. */
+function partsOf(
+  services: readonly Service[],
+  boot: Boot,
+): Pick<WorkerParts, 'boot' | 'services' | 'tasks'> {
   const dependencies = dependenciesOf(services);
+  return {
+    boot,
+    services: services
+      .filter((service) => service instanceof HttpProxyService)
+      .map((service) => withSettings(service, boot, dependencies)),
+    tasks: services
+      .filter((service) => service instanceof BackgroundService)
+      .map(({ name, task }) => ({ name, task, after: dependencies.get(name) ?? [] })),
+  };
+}
+
+/** A step of the start; if it fails, the supervisor is told why and the process ends. */
+async function orSay<T>(log: Log, step: () => T | Promise<T>): Promise<T> {
   try {
-    return await startWorker({
-      boot,
-      services: services
-        .filter((service) => service instanceof HttpProxyService)
-        .map((service) => withSettings(service, boot, dependencies)),
-      tasks: services
-        .filter((service) => service instanceof BackgroundService)
-        .map(({ name, task }) => ({ name, task, after: dependencies.get(name) ?? [] })),
-      readyServices,
-      segments: mapSegments(boot),
-      listeners,
-      slot,
-      metricsRow,
-      version: version(),
-      time: { ...machineTime, clock },
-      log: log.child({ slot }),
-      reports: {
-        built: reportBuilt,
-        serviceReady: (service) => tell({ kind: 'service-ready', service }),
-        dutyEnded: (duty, how) => tell({ kind: 'duty-ended', duty, how }),
-      },
-    });
+    return await step();
   } catch (thrown) {
     const reason = thrown instanceof Error ? thrown.message : String(thrown);
     log.error({ err: thrown }, 'worker cannot start');
@@ -149,7 +178,7 @@ function listenToSupervisor(): Told {
   cluster.worker!.on('disconnect', () => {
     cluster.worker!.exitedAfterDisconnect = true;
     setTimeout(() => {
-      arrived.push({ kind: 'drain', idleMs: 0, graceMs: ORPHAN_MS });
+      arrived.push({ kind: 'drain', idleMs: 0, graceMs: ORPHAN_MS, last: 'all', lastMs: 0 });
       wake?.();
     }, ORPHAN_MS);
   });
@@ -167,10 +196,30 @@ function listenToSupervisor(): Told {
 }
 
 /** Does what the supervisor says until that is to drain. */
-async function untilDrained(worker: Worker, told: Told, log: Log) {
+async function untilDrained(
+  worker: Worker,
+  ownSlot: number,
+  told: Told,
+  log: Log,
+): Promise<DrainOrder> {
   for (;;) {
-    const message = await told.next('duty', 'service-ready', 'reopen-logs', 'drain');
+    const message = await told.next(
+      'accept',
+      'leave',
+      'duty',
+      'service-ready',
+      'reopen-logs',
+      'drain',
+    );
     switch (message.kind) {
+      case 'accept':
+        // Not awaited: it may wait for services that need what is said next.
+        if (message.slot === ownSlot) void orSay(log, () => accept(worker, message));
+        else void accept(worker, message).catch((error) => sayUncovered(log, message, error));
+        break;
+      case 'leave':
+        worker.leave(message.slot);
+        break;
       case 'duty':
         log.debug({ duty: message.duty }, 'duty taken');
         worker.take(message.duty);
@@ -185,6 +234,18 @@ async function untilDrained(worker: Worker, told: Told, log: Log) {
         return message;
     }
   }
+}
+
+type Accept = Extract<ToWorker, { kind: 'accept' }>;
+
+async function accept(worker: Worker, { slot, listeners }: Accept): Promise<void> {
+  const addresses = await worker.accept(slot, listeners);
+  tell({ kind: 'accepting', slot, addresses });
+}
+
+/** Not the end of anything: what waits in that slot waits for its own worker. */
+function sayUncovered(log: Log, { slot }: Accept, error: unknown): void {
+  log.warn({ err: error, uncovered: slot }, 'cannot accept for a slot without a worker');
 }
 
 function tell(message: ToSupervisor): void {

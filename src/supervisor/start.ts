@@ -1,24 +1,12 @@
 /** Builds the supervisor from its parts. No other file knows them all, so start reading here. */
-import { closeSync } from 'node:fs';
 import type { Settings } from '../shared/config/settings.ts';
-import { writeBoot, type Boot, type SegmentGrant } from '../shared/ipc/boot.ts';
-import { taskDuty, type BoundAddress } from '../shared/ipc/messages.ts';
-import { showPlace } from '../shared/ipc/place.ts';
-import type { ListenAddress, Plan } from '../shared/ipc/plan.ts';
+import type { BoundAddress } from '../shared/ipc/messages.ts';
+import type { Plan } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
-import { openLibc, type Libc } from '../shared/memory/libc.ts';
 import { LabelTable } from '../shared/memory/label-table.ts';
-import { MetricsTable } from '../shared/memory/metrics-table.ts';
-import { PeerTable } from '../shared/memory/peer-table.ts';
-import type { Segment } from '../shared/memory/segment.ts';
-import {
-  LABELS_SEGMENT,
-  METRICS_SEGMENT,
-  PEERS_SEGMENT,
-  standardSegments,
-} from '../shared/memory/segments.ts';
+import { openLibc, type Libc } from '../shared/memory/libc.ts';
 import { limitEvictions } from '../shared/memory/limit-table.ts';
-import { MetricsLayout } from '../shared/metrics/layout.ts';
+import { LABELS_SEGMENT } from '../shared/memory/segments.ts';
 import { MetricsPage } from '../shared/metrics/page.ts';
 import { bindMetrics } from '../shared/metrics/program.ts';
 import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
@@ -26,13 +14,18 @@ import type { ControlPath } from './control/control-path.ts';
 import { openControlServer, type ControlServer } from './control/control-server.ts';
 import type { Inheritance } from './inheritance.ts';
 import { ListeningSockets } from './listeners/sockets.ts';
+import { carryOver } from './memory/carry-over.ts';
 import { SegmentStore } from './memory/segment-store.ts';
 import { giveLogFiles } from './log-files.ts';
-import { refused, type Operations, type Supervisor } from './operations.ts';
+import { refused, type DrainReason, type Operations, type Supervisor } from './operations.ts';
 import { removePidFile, takeOverPidFile, writePidFile } from './pid-file.ts';
 import { become, identityOf, type Identity } from './privileges.ts';
+import { Reloader } from './reload/reload.ts';
+import { LAST_CONNECTIONS_MS, Staging, type Draft } from './reload/staging.ts';
 import { StartupError } from './startup-error.ts';
 import { Fleet } from './workers/fleet.ts';
+import type { Retirement } from './workers/generation.ts';
+import { Ledger } from './workers/ledger.ts';
 
 export interface SupervisorParts {
   readonly log: Log;
@@ -66,10 +59,12 @@ export async function startSupervisor(
   const { settings } = plan;
   const { log } = parts;
   const closers: (() => unknown)[] = [];
-  const closeAll = async () => {
-    for (const close of closers.toReversed()) await close();
-    closers.length = 0;
-  };
+  let closing: Promise<void> | undefined;
+  // Once: a stop may overtake a drain.
+  const closeAll = () =>
+    (closing ??= (async () => {
+      for (const close of closers.toReversed()) await close();
+    })());
   try {
     return await build(plan, parts, closers, closeAll);
   } catch (thrown) {
@@ -81,57 +76,44 @@ export async function startSupervisor(
   }
 
   async function build(
-    { listen, upstreams, tasks, serviceWaitMs, limits }: Plan,
+    plan: Plan,
     { version, operations, abort, inheritance }: SupervisorParts,
     closers: (() => unknown)[],
     closeAll: () => Promise<void>,
   ): Promise<StartedSupervisor> {
-    const { threads, pid_file } = settings;
+    const { pid_file } = settings;
     const identity = identityOf(settings.user, settings.group);
     const libc = libcOrWarn(log);
-    if (libc === undefined) listen.forEach(refuseUnixSocket);
     const sockets = libc && new ListeningSockets(libc, inheritance?.sockets);
     if (sockets !== undefined) closers.push(() => sockets.close());
-    const prepared = sockets?.prepare(listen, threads);
+    const store = new SegmentStore(libc, carryOver, inheritance?.segments);
+    const ledger = new Ledger();
+    const fleet = new Fleet(ledger, log);
+    const staging = new Staging({ libc, sockets, store, fleet });
+    const first = staging.draft(plan);
     if (pid_file !== undefined) {
       // A predecessor keeps its own until it has handed everything over.
       if (inheritance === undefined) writePidFile(pid_file, identity.uid);
       closers.push(() => removePidFile(pid_file));
     }
-
-    const layout = MetricsLayout.of(plan);
-    const store = new SegmentStore(libc, inheritance?.segments);
-    const segments = store.prepare([...standardSegments(layout, threads), ...limits]);
-    const metrics = new MetricsTable(segments.find(METRICS_SEGMENT), layout.slots);
-    const labels =
-      layout.labelRows === 0 ? undefined : new LabelTable(segments.find(LABELS_SEGMENT));
-    // What the program counts in this process goes into the base row, where only this process writes.
-    bindMetrics({ layout, row: metrics.rowView(0), labels, log });
-    const peers = new PeerTable(segments.find(PEERS_SEGMENT));
-    // Rows are claimed here, before any worker runs, so that a full table stops the start and not a worker.
-    const peerRows = upstreams.flatMap(({ name, peers: addresses }) =>
-      addresses.map((peer) => ({ upstream: name, peer, row: peers.row(name, peer) })),
-    );
-
-    const boot: Boot = { ...plan, segments: grants(segments.list) };
-    const bootFd = writeBoot(boot, libc);
-    closers.push(() => closeSync(bootFd));
-    const fleet = new Fleet({
-      slots: threads,
-      inherit: [bootFd, ...segments.list.flatMap(({ fd }) => (fd === undefined ? [] : [fd]))],
-      metrics,
-      passingSlots: layout.passingSlots,
-      grant: (slot) =>
-        prepared?.grant(slot) ?? listen.map((address) => ({ ...address, fd: undefined })),
-      duties: ['health-probes', ...tasks.map(taskDuty)],
-      serviceWaitMs,
+    ledger.turnTo(first.book);
+    countHere(first, ledger, log);
+    const reloader = new Reloader({
+      staging,
+      first,
       log,
+      version,
+      hasDropped: mayDrop(settings),
     });
     const page = new MetricsPage(
       {
-        layout,
-        table: metrics,
-        labels,
+        get layout() {
+          return reloader.serving.layout;
+        },
+        table: ledger,
+        get labels() {
+          return labelsOf(reloader.serving);
+        },
         workers: () =>
           fleet.slots.map(({ number, state, metricsRow }) => ({
             slot: number,
@@ -140,13 +122,12 @@ export async function startSupervisor(
           })),
         restarts: () => fleet.restarts,
         peers: () =>
-          peerRows.map(({ upstream, peer, row }) => ({
+          reloader.serving.peers.map(({ upstream, peer, verdict }) => ({
             upstream,
             peer,
-            healthy: peers.verdict(row) !== 'ill',
+            healthy: verdict() !== 'ill',
           })),
-        limits: () =>
-          limits.map(({ name }) => ({ name, evictions: limitEvictions(segments.find(name)) })),
+        limits: () => limitsOf(reloader.serving),
         shared: libc !== undefined,
         version,
       },
@@ -159,13 +140,10 @@ export async function startSupervisor(
     giveLogFiles(logFilesOf(settings), identity);
     become(identity);
     closers.push(() => fleet.kill());
-    prepared?.listen();
-    const addresses = await unlessAborted(fleet.start(), abort);
-    if (prepared !== undefined) sockets?.retain(prepared);
-    store.retain(segments);
+    await unlessAborted(bringUp(first, staging), abort);
 
     return {
-      addresses,
+      addresses: fleet.addresses,
       adminAddress: admin?.address,
       takeOver(predecessor) {
         if (pid_file !== undefined) takeOverPidFile(pid_file, predecessor);
@@ -175,19 +153,19 @@ export async function startSupervisor(
         segments: store.inventory,
       }),
       status: () => ({
-        addresses,
+        addresses: fleet.addresses,
         control: control?.path,
         workers: fleet.slots,
         restarts: fleet.restarts,
       }),
-      reload: () => Promise.resolve(refused('reload is not available in this version')),
+      reload: (stop) => reloader.reload(stop),
       upgrade: () => Promise.resolve(refused('upgrade is not available in this version')),
       handOff: () => Promise.resolve(refused('hand-off is not available in this version')),
       peers: () =>
-        peerRows.map(({ upstream, peer, row }) => ({
+        reloader.serving.peers.map(({ upstream, peer, verdict }) => ({
           upstream,
           peer,
-          health: peers.verdict(row),
+          health: verdict(),
         })),
       reopenLogs() {
         log.reopen();
@@ -197,11 +175,7 @@ export async function startSupervisor(
         // Else the kernel would go on completing handshakes for workers that accept no more.
         if (reason === 'handed-off') sockets?.leave();
         else sockets?.close();
-        const graceMs = settings.grace_period_seconds * 1000;
-        const lateMs = settings.graceful_shutdown_timeout_seconds * 1000;
-        const tooLate = setTimeout(() => void fleet.kill(), graceMs + lateMs);
-        await fleet.drain(Math.min(STOP_IDLE_MS, graceMs), graceMs);
-        clearTimeout(tooLate);
+        await fleet.drain(leaving(reason, reloader.serving.plan.settings));
         await closeAll();
       },
       stop: closeAll,
@@ -218,12 +192,41 @@ function unlessAborted<T>(work: Promise<T>, abort: AbortSignal): Promise<T> {
   });
 }
 
-/** Where no calls of the C library can be made, nobody can make its file with the right mode. */
-function refuseUnixSocket({ service, place }: ListenAddress): void {
-  if (!('path' in place)) return;
-  throw new StartupError(
-    `service "${service}" cannot listen on ${showPlace(place)}: Unix sockets need Linux on x64 or arm64`,
-  );
+async function bringUp(first: Draft, staging: Staging): Promise<void> {
+  await first.prepare();
+  await first.open();
+  staging.turnTo(first, undefined);
+}
+
+/** What the program counts in this process has a row of its own, as in every other. */
+function countHere({ book, layout, segments }: Draft, ledger: Ledger, log: Log): void {
+  const row = book.table.rowView(ledger.claim(book));
+  bindMetrics({ layout, row, labels: labelsOf({ layout, segments }), log });
+}
+
+function labelsOf({ layout, segments }: Pick<Draft, 'layout' | 'segments'>) {
+  return layout.labelRows === 0 ? undefined : new LabelTable(segments.find(LABELS_SEGMENT));
+}
+
+function limitsOf({ plan, segments }: Draft) {
+  return plan.limits.map(({ name }) => ({ name, evictions: limitEvictions(segments.find(name)) }));
+}
+
+/** What is queued is served; with a successor the rest goes on there. */
+function leaving(reason: DrainReason, settings: Settings): Retirement {
+  const { grace_period_seconds, graceful_shutdown_timeout_seconds, workers } = settings;
+  const graceMs = grace_period_seconds * 1_000;
+  return {
+    idleMs: reason === 'handed-off' ? workers.drain_idle : Math.min(STOP_IDLE_MS, graceMs),
+    graceMs,
+    lateMs: graceful_shutdown_timeout_seconds * 1_000,
+    isLast: () => true,
+    lastMs: reason === 'handed-off' ? LAST_CONNECTIONS_MS : 0,
+  };
+}
+
+function mayDrop({ user, group }: Settings): boolean {
+  return user !== undefined || group !== undefined;
 }
 
 function libcOrWarn(log: Log): Libc | undefined {
@@ -235,19 +238,6 @@ function libcOrWarn(log: Log): Libc | undefined {
   );
   return undefined;
 }
-
-function grants(segments: readonly Segment[]): SegmentGrant[] {
-  let next = FIRST_SEGMENT_FD;
-  return segments.map(({ name, layout, size, fd }) => ({
-    name,
-    layout,
-    size,
-    fd: fd === undefined ? undefined : next++,
-  }));
-}
-
-/** In a worker; the boot file comes just before. */
-const FIRST_SEGMENT_FD = 5;
 
 function logFilesOf({ error_log, access_log }: Settings): string[] {
   const files = ['off', 'stdout', 'stderr'].includes(access_log) ? [] : [access_log];

@@ -3,6 +3,7 @@ import type { Boot } from '../shared/ipc/boot.ts';
 import {
   taskDuty,
   type BoundAddress,
+  type DrainOrder,
   type Duty,
   type ListenerGrant,
 } from '../shared/ipc/messages.ts';
@@ -12,21 +13,20 @@ import { PeerTable } from '../shared/memory/peer-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';
 import { PEERS_SEGMENT } from '../shared/memory/segments.ts';
 import type { MetricsSource } from '../shared/metrics/page.ts';
-import type { Recorder } from '../shared/metrics/recorder.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
 import type { Time } from '../shared/time/time.ts';
 import { allBalancers } from './balance/load-balancer.ts';
-import type { Accept, ListenTarget } from './downstream/accept.ts';
+import type { Accept } from './downstream/accept.ts';
 import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
-import { Listener } from './downstream/listener.ts';
 import type { DownstreamOptions } from './downstream/settings.ts';
 import { openFigures } from './figures.ts';
 import { startProber } from './health/prober.ts';
 import { pathAllowances } from './http/path.ts';
 import { trustFrom } from './http/trust.ts';
 import { bindLimiters } from './limits/rate-limiter.ts';
+import { WorkerListeners } from './listeners.ts';
 import { openAccessLog, type AccessLog } from './observe/access-log.ts';
 import { recordProcessFigures } from './observe/process-figures.ts';
 import { RequestHeadParser } from './protocol/http1/request-head.ts';
@@ -68,7 +68,6 @@ export interface WorkerParts {
   readonly boot: Boot;
   readonly services: readonly WorkerService[];
   readonly segments: ReadonlyMap<string, Segment>;
-  readonly listeners: readonly ListenerGrant[];
   /** From 0. */
   readonly slot: number;
   readonly metricsRow: number;
@@ -88,8 +87,6 @@ export interface WorkerParts {
 
 /** What a worker has to tell while it runs. */
 export interface Reports {
-  /** It can have duties, and be drained. It does not accept connections yet. */
-  built(worker: Worker): void;
   /** The background service that it runs is ready. */
   serviceReady(service: string): void;
   /** `done`: nobody needs to do it again; `stopped`: another worker may. */
@@ -103,18 +100,32 @@ export interface Network {
 }
 
 export interface Worker {
-  /** Where it accepts connections. */
-  readonly addresses: readonly BoundAddress[];
+  /**
+   * Accepts on the sockets of a slot, for each service as soon as what it depends on is ready.
+   *
+   * @returns where that really is; nowhere if it is drained before
+   * @throws {Error} one of them cannot be listened on
+   */
+  accept(slot: number, listeners: readonly ListenerGrant[]): Promise<readonly BoundAddress[]>;
+  /** Accepts no more on the sockets of a slot; connections stay. */
+  leave(slot: number): void;
   take(duty: Duty): void;
   /** A background service is ready, here or in another worker. */
   serviceReady(service: string): void;
   reopenLogs(): void;
-  /** Stops accepting, lets requests finish, cuts after `graceMs`; resolves when all is let go. */
-  drain(idleMs: number, graceMs: number): Promise<void>;
+  /** Stops accepting and lets requests finish; resolves when all is let go. */
+  drain(order: DrainOrder): Promise<void>;
+  /** Of a drain: its time is over. */
+  cut(): void;
 }
 
-/** Resolves once it accepts connections on all listeners, or is drained before. */
-export async function startWorker(parts: WorkerParts): Promise<Worker> {
+/**
+ * Builds everything. The worker can have duties from now on; it does not accept
+ * connections yet.
+ *
+ * @throws {Error} something cannot be built from the configuration
+ */
+export function buildWorker(parts: WorkerParts): Worker {
   const { boot, segments, time, log, network, slot } = parts;
   const deadlines = new Deadlines(time);
   const figures = openFigures({ ...parts, need: (name) => need(segments, name) });
@@ -143,8 +154,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   const readiness = new Readiness(time, parts.readyServices);
   const tasks = tasksFrom(parts, readiness);
   const stopping = new AbortController();
-  const listeners = new Map<ListenerGrant, Listener>();
-  const openService = (service: WorkerService) => {
+  const proxyServiceOf = (service: WorkerService) => {
     const { trusted_proxies, forwarded, via, paths, retry, timeouts } = service.settings;
     const { phaseTimeoutMs, requestTimeoutMs } = service.own;
     const ofService = {
@@ -170,16 +180,31 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     };
     return openProxy(service.proxy, (proxy) => new ProxyService({ ...ofService, proxy }));
   };
+  const budget = new ConnectionBudget(maxConnectionsOf(parts.services));
+  const identities = tlsServers(boot);
+  const listeners = new WorkerListeners({
+    services: parts.services.map((service) => ({
+      name: service.name,
+      after: service.after ?? [],
+      options: downstreamOptions(service, proxyServiceOf(service), { deadlines, budget, log }),
+      figures: recorder.service(service.name),
+    })),
+    tlsFor: (files) => identities.get(identityKey(files))!,
+    readiness,
+    stopping: stopping.signal,
+    accept: network?.accept,
+    log,
+  });
   let stopProber: (() => void) | undefined;
-  let opening: Promise<void> | undefined;
 
-  const worker: Worker = {
-    get addresses() {
-      return parts.listeners.flatMap((grant) => {
-        const listener = listeners.get(grant);
-        return listener === undefined ? [] : [boundAddress(grant, listener)];
-      });
+  return {
+    async accept(of, grants) {
+      const addresses = await listeners.accept(of, grants);
+      if (!stopping.signal.aborted) recorder.workerState(slot, 'ready');
+      return addresses;
     },
+
+    leave: (of) => listeners.leave(of),
 
     take(duty) {
       if (duty === 'health-probes') {
@@ -206,33 +231,23 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
     },
 
     /** In reverse: first no new work, then what that work was using. */
-    async drain(idleMs, graceMs) {
+    async drain(order) {
       recorder.workerState(slot, 'draining');
       stopping.abort(new Error('the worker is draining'));
-      const tasksStopped = stopTasks(tasks, graceMs, parts);
-      await opening;
-      await acceptWhatWaits();
-      const opened = [...listeners.values()];
-      for (const listener of opened) listener.stopAccepting();
-      const cut = setTimeout(() => {
-        for (const listener of opened) listener.cut();
-      }, graceMs);
-      await Promise.all(opened.map((listener) => listener.drain(idleMs)));
-      clearTimeout(cut);
+      if (stopProber !== undefined) {
+        stopProber();
+        parts.reports?.dutyEnded('health-probes', 'stopped');
+      }
+      const tasksStopped = stopTasks(tasks, order.graceMs, parts);
+      await listeners.drain(order);
       await tasksStopped;
-      stopProber?.();
       connector.close();
       stopFigures();
       await accessLog.close();
     },
-  };
 
-  parts.reports?.built(worker);
-  const state = { deadlines, recorder, readiness, listeners };
-  opening = openListeners(parts, state, openService, stopping.signal);
-  await opening;
-  if (!stopping.signal.aborted) recorder.workerState(slot, 'ready');
-  return worker;
+    cut: () => listeners.cut(),
+  };
 }
 
 function tasksFrom(
@@ -274,67 +289,23 @@ async function stopTasks(
   cancel();
 }
 
-/**
- * One whole turn of the event loop: it accepts every connection that the kernel
- * has completed, and closing the socket would reset.
- */
-async function acceptWhatWaits(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-  await new Promise((resolve) => setImmediate(resolve));
-}
-
 function need(segments: ReadonlyMap<string, Segment>, name: string): Segment {
   const segment = segments.get(name);
   if (segment === undefined) throw new Error(`the supervisor gave no segment "${name}"`);
   return segment;
 }
 
-interface Opening {
-  readonly deadlines: Deadlines;
-  readonly recorder: Recorder;
-  readonly readiness: Readiness;
-  /** Those that are open. */
-  readonly listeners: Map<ListenerGrant, Listener>;
-}
-
-/** Each service as soon as what it depends on is ready. */
-async function openListeners(
-  { boot, services, listeners: grants, log, network }: WorkerParts,
-  { deadlines, recorder, readiness, listeners }: Opening,
-  open: (service: WorkerService) => OpenProxy,
-  stopping: AbortSignal,
-): Promise<void> {
-  const budget = new ConnectionBudget(maxConnectionsOf(services));
-  const openService = async (service: WorkerService) => {
-    const { name, after = [] } = service;
-    const options = downstreamOptions(service, open(service), { deadlines, budget, log });
-    await readiness.wait(name, after, stopping);
-    for (const grant of grants) {
-      if (grant.service !== name) continue;
-      const listener = await Listener.open({
-        target: targetOf(grant),
-        tls: grant.tls && new TlsServer(identityFrom(grant.tls, boot)),
-        options,
-        figures: recorder.service(name),
-        onError: (error) => log.error({ err: error, service: name }, 'cannot accept'),
-        accept: network?.accept,
-      });
-      listeners.set(grant, listener);
-    }
-    readiness.mark(name);
-  };
-  try {
-    await Promise.all(services.map(openService));
-  } catch (thrown) {
-    // Told to drain while a service was waited for: it will not be needed any more.
-    if (!stopping.aborted) throw thrown;
+/** One for each certificate that the program serves with, by `identityKey`. */
+function tlsServers(boot: Boot): ReadonlyMap<string, TlsServer> {
+  const servers = new Map<string, TlsServer>();
+  for (const { tls } of boot.listen) {
+    if (tls !== undefined) servers.set(identityKey(tls), new TlsServer(identityFrom(tls, boot)));
   }
+  return servers;
 }
 
-function targetOf({ fd, place }: ListenerGrant): ListenTarget {
-  if (fd !== undefined) return { fd };
-  if ('path' in place) throw new Error(`the supervisor gave no socket for ${place.path}`);
-  return place;
+function identityKey({ cert, key }: IdentityFiles): string {
+  return JSON.stringify([cert, key]);
 }
 
 function identityFrom({ cert, key }: IdentityFiles, { pem }: Boot): Identity {
@@ -344,11 +315,6 @@ function identityFrom({ cert, key }: IdentityFiles, { pem }: Boot): Identity {
     return text;
   };
   return { cert: content(cert), key: content(key) };
-}
-
-function boundAddress({ service, place, tls }: ListenerGrant, listener: Listener): BoundAddress {
-  const where = listener.address ?? { path: 'path' in place ? place.path : '' };
-  return { service, ...where, ...(tls && { tls: true }) };
 }
 
 /** What the limit on open files allows, or what the services were told to take, if that is more. */

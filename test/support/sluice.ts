@@ -118,11 +118,22 @@ export interface Sluice extends Running {
   replaced(pid: number): Promise<void>;
   /** Resolves once new connections are refused. */
   refusing(): Promise<void>;
+  /** Another configuration, for the next reload. */
+  configure(yaml: string): void;
+  /** Sends SIGHUP and waits for what comes of it. */
+  reload(): Promise<Reloaded>;
+}
+
+export interface Reloaded {
+  readonly kind: 'done' | 'refused';
+  /** What the operator is told. */
+  readonly text: string;
 }
 
 export interface Status {
   readonly workers: readonly {
     readonly number: number;
+    readonly generation: number;
     readonly state: string;
     readonly pid: number;
   }[];
@@ -181,10 +192,8 @@ export async function startSluice(
   options: StartOptions = {},
 ): Promise<Sluice> {
   const { threads = 1 } = options;
-  const heads = ['version: 1', 'admin: { listen: 127.0.0.1:0 }', 'access_log: "off"'];
-  const missing = heads.filter((line) => !new RegExp(`^ *${line.split(':')[0]}:`, 'm').test(yaml));
-  const conf = temporaryFile(t, 'conf.yaml', `${missing.join('\n')}\n${dedent(yaml)}`);
-  const running = launch(t, ['-c', conf, '--threads', String(threads)], options);
+  const conf = temporaryFile(t, 'conf.yaml', completed(yaml, threads));
+  const running = launch(t, ['-c', conf], options);
   const serving = await servingLine(running, options.logFile);
   const addresses = serving['addresses'] as { service: string; port: number }[];
   const [first] = addresses;
@@ -208,7 +217,32 @@ export async function startSluice(
         return ready ? true : undefined;
       }, `worker ${pid} to be replaced`).then(() => {}),
     refusing: () => eventually(() => isRefused(first!.port), 'refused connections').then(() => {}),
+    configure: (changed: string) => writeFileSync(conf, completed(changed, threads)),
+    reload: () => reload(running),
   });
+}
+
+/** With what every test wants, unless it says otherwise. */
+function completed(yaml: string, threads: number): string {
+  const heads = [
+    'version: 1',
+    `threads: ${threads}`,
+    'admin: { listen: 127.0.0.1:0 }',
+    'access_log: "off"',
+  ];
+  const missing = heads.filter((line) => !new RegExp(`^ *${line.split(':')[0]}:`, 'm').test(yaml));
+  return `${missing.join('\n')}\n${dedent(yaml)}`;
+}
+
+async function reload(running: Running): Promise<Reloaded> {
+  const before = running.logs.length;
+  running.process.kill('SIGHUP');
+  const { msg, reason } = await running.logged(
+    (line, index) =>
+      index >= before && line['signal'] === 'SIGHUP' && line.msg !== 'signal received',
+  );
+  if (typeof reason === 'string') return { kind: 'refused', text: reason };
+  return { kind: 'done', text: msg! };
 }
 
 function servingLine(running: Running, logFile: string | undefined): Promise<LogLine> {

@@ -6,7 +6,7 @@ import { createSegment, type Segment } from '../../shared/memory/segment.ts';
 import { standardSegments } from '../../shared/memory/segments.ts';
 import { MetricsLayout } from '../../shared/metrics/layout.ts';
 import type { MetricsSource } from '../../shared/metrics/page.ts';
-import { startWorker, type Worker, type WorkerParts } from '../../worker/start.ts';
+import { buildWorker, type Worker, type WorkerParts } from '../../worker/start.ts';
 import { planOf } from '../plan.ts';
 import type { HttpProxyService } from '../service.ts';
 import { version } from '../version.ts';
@@ -27,16 +27,18 @@ export async function startTestWorker(
     figures = source;
     service.showMetrics?.(source);
   };
-  const worker = await startWorker({
+  const worker = buildWorker({
     ...parts,
     boot,
     services: [{ name, proxy, settings: boot.services[0]!, own, showMetrics }],
     segments: segmentsFor(boot),
-    listeners: [{ service: name, place: ANYWHERE, tls: undefined, fd: undefined }],
     slot: 0,
     metricsRow: 1,
     version: version(),
   });
+  await worker.accept(0, [
+    { key: 'test', service: name, place: ANYWHERE, tls: undefined, fd: undefined },
+  ]);
   worker.take('health-probes');
   return { worker, figures: figures! };
 }

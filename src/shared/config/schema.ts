@@ -673,6 +673,35 @@ export const settingsSchema = z.object({
     .max(3_600)
     .default(5)
     .describe('How long workers may then take to end.'),
+  workers: z
+    .strictObject({
+      drain_idle: duration({ min: '0s', max: '1h' })
+        .default(15_000)
+        .describe(
+          'How long a worker that is replaced keeps connections without a request, for one that may be on its way. With the next answer it tells the client to close.',
+        ),
+      stuck_after: duration({ min: '1s', max: '1h' })
+        .default(10_000)
+        .describe(
+          'A worker whose event loop has not turned for so long is killed and replaced: it serves nobody.',
+        ),
+      max_memory: size({ min: '64MiB', max: '1TiB' })
+        .optional()
+        .describe(
+          'Resident memory above which a worker is replaced, one at a time, and finishes what it has. Default: no bound.',
+        ),
+      max_age: duration({ min: '1m', max: '365d' })
+        .optional()
+        .describe('Age at which a worker is replaced in the same way. Default: no bound.'),
+      cpu_pinning: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Keeps each worker on one CPU of those that the supervisor may use. Worth it where nothing else runs on the machine.',
+        ),
+    })
+    .prefault({})
+    .describe('Processes that serve: when they are replaced, and how.'),
   log: z
     .strictObject({
       level: z

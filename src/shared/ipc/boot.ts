@@ -21,7 +21,7 @@ import type { Libc } from '../memory/libc.ts';
 import type { Plan } from './plan.ts';
 
 /** The first descriptor after stdin, stdout, stderr and the channel. */
-export const BOOT_FD = 4;
+const BOOT_FD = 4;
 
 export interface SegmentGrant {
   readonly name: string;
@@ -47,13 +47,25 @@ export function writeBoot(boot: Boot, libc: Libc | undefined): number {
   return fd;
 }
 
+/** For a process that only checks the configuration; the caller closes it. */
+export function writeCheckBoot(): number {
+  return writeNamelessFile(Buffer.from(JSON.stringify(CHECK)));
+}
+
+/** A file without a name; the caller closes it. */
+export function writeEmptyFile(): number {
+  return writeNamelessFile(Buffer.alloc(0));
+}
+
+const CHECK = { check: true } as const;
+
 function writeNamelessFile(text: Buffer): number {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-boot-'));
   const path = join(folder, 'boot.json');
   const writer = openSync(path, 'wx', 0o600);
   try {
     writeAll(writer, text);
-    return openSync(path, 'r');
+    return openSync(path, 'r+');
   } finally {
     closeSync(writer);
     unlinkSync(path);
@@ -65,17 +77,28 @@ function writeAll(fd: number, bytes: Buffer): void {
   for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
 }
 
-let read: Boot | undefined;
+let read: Boot | typeof CHECK | undefined;
+
+/** In a forked process: whether it is to check the configuration and not to serve. */
+export function isCheck(): boolean {
+  return 'check' in readIt();
+}
 
 /** In a worker: what the supervisor wrote. */
 export function readBoot(): Boot {
-  if (read === undefined) {
-    const bytes = Buffer.alloc(fstatSync(BOOT_FD).size);
-    // With a position of its own for each read: the descriptor's is shared by all workers.
-    for (let at = 0; at < bytes.length;) {
-      at += readSync(BOOT_FD, bytes, at, bytes.length - at, at);
-    }
-    read = JSON.parse(bytes.toString('utf8')) as Boot;
-  }
+  const boot = readIt();
+  if ('check' in boot) throw new Error('this process has no configuration: it checks one');
+  return boot;
+}
+
+function readIt(): Boot | typeof CHECK {
+  read ??= JSON.parse(readWhole(BOOT_FD)) as Boot | typeof CHECK;
   return read;
+}
+
+/** With a position of its own for each read: the descriptor's is shared by all processes. */
+export function readWhole(fd: number): string {
+  const bytes = Buffer.alloc(fstatSync(fd).size);
+  for (let at = 0; at < bytes.length;) at += readSync(fd, bytes, at, bytes.length - at, at);
+  return bytes.toString('utf8');
 }

@@ -6,7 +6,7 @@
 import type { IdentityFiles } from '../tls/pem-files.ts';
 import type { Place } from './place.ts';
 
-export const IPC_VERSION = 3;
+export const IPC_VERSION = 4;
 
 /** Work that must be done once per host; one ready worker has each. */
 export type Duty = 'health-probes' | TaskDuty;
@@ -20,6 +20,8 @@ export function taskDuty(service: string): TaskDuty {
 
 /** A listening socket of a service, for one worker. */
 export interface ListenerGrant {
+  /** Names the address; services and generations change, it stays. */
+  readonly key: string;
   readonly service: string;
   readonly place: Place;
   /** Names of files; what is in them came with the boot message. */
@@ -28,33 +30,54 @@ export interface ListenerGrant {
   readonly fd: number | undefined;
 }
 
+/** One socket, by the slot it belongs to and its address. */
+export interface SocketName {
+  readonly slot: number;
+  readonly key: string;
+}
+
+/** How a worker is to end. */
+export interface DrainOrder {
+  /** Idle connections are left open so long. */
+  readonly idleMs: number;
+  /** Then what is left is cut. */
+  readonly graceMs: number;
+  /**
+   * Sockets on which nobody accepts afterwards: what waits there is accepted first.
+   * On the others whoever comes next finds it.
+   */
+  readonly last: 'all' | readonly SocketName[];
+  /** Accepts on those so long, for handshakes that are under way. */
+  readonly lastMs: number;
+}
+
 export type ToWorker =
+  /** Builds everything, and accepts nothing yet. */
   | {
       readonly kind: 'start';
       readonly version: number;
       readonly slot: number;
       /** Its row in the metrics table; no other live process writes there. */
       readonly metricsRow: number;
-      readonly listeners: readonly ListenerGrant[];
       /** Background services that are ready already. */
       readonly readyServices: readonly string[];
     }
+  /** Accepts on the sockets of a slot: its own, or one whose worker is gone. */
+  | { readonly kind: 'accept'; readonly slot: number; readonly listeners: readonly ListenerGrant[] }
+  /** Accepts no more there: the slot has a worker of its own again. */
+  | { readonly kind: 'leave'; readonly slot: number }
   /** A background service is ready, and stays it. */
   | { readonly kind: 'service-ready'; readonly service: string }
   | { readonly kind: 'duty'; readonly duty: Duty }
-  | {
-      readonly kind: 'drain';
-      /** Idle connections are left open so long. */
-      readonly idleMs: number;
-      /** Then what is left is cut. */
-      readonly graceMs: number;
-    }
+  | ({ readonly kind: 'drain' } & DrainOrder)
+  /** Of a drain: its time is over. */
+  | { readonly kind: 'cut' }
   | { readonly kind: 'reopen-logs' };
 
 export type ToSupervisor =
   /** Waits for `start`. */
   | { readonly kind: 'hello'; readonly version: number }
-  /** Can have duties. It accepts connections once the services are ready that it waits for. */
+  /** Has built everything. Can have duties, and accepts connections once it is told to. */
   | { readonly kind: 'built' }
   /** The background service that it runs is ready. */
   | { readonly kind: 'service-ready'; readonly service: string }
@@ -63,8 +86,12 @@ export type ToSupervisor =
    * another may begin.
    */
   | { readonly kind: 'duty-ended'; readonly duty: Duty; readonly how: 'done' | 'stopped' }
-  /** Accepts connections on all its listeners, which really have these addresses. */
-  | { readonly kind: 'ready'; readonly addresses: readonly BoundAddress[] }
+  /** Accepts on the sockets of that slot, which really have these addresses. */
+  | {
+      readonly kind: 'accepting';
+      readonly slot: number;
+      readonly addresses: readonly BoundAddress[];
+    }
   /** Cannot start; the process ends. */
   | { readonly kind: 'failed'; readonly reason: string }
   /** The last connection has ended. */

@@ -25,7 +25,7 @@
  * when the bucket is full: first the expired ones, else the one that owes least.
  */
 import { hash32 } from './hash.ts';
-import { evictionsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
+import { copySeed, evictionsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
 
 const ROWS_PER_BUCKET = 8;
 const ROW_WORDS = 4;
@@ -53,13 +53,40 @@ export interface LimitSpec extends SegmentSpec {
 /** @param maxKeys that can be told apart at a time */
 export function limitSpec(name: string, maxKeys: number, policy: LimitPolicy): LimitSpec {
   const { count, perMs, burst } = policy;
-  return {
-    name,
-    layout: 1,
-    size: limitTableSize(maxKeys),
-    contents: `${count} per ${perMs} ms, burst ${burst}`,
-    policy,
-  };
+  // With another rate the ticks of the rows would be misread.
+  const contents = JSON.stringify({ limit: { count, perMs, burst } });
+  return { name, layout: 1, size: limitTableSize(maxKeys), contents, policy };
+}
+
+/** `undefined`: the segment is no limit's. */
+export function policyIn({ contents = '{}' }: SegmentSpec): LimitPolicy | undefined {
+  return (JSON.parse(contents) as { limit?: LimitPolicy }).limit;
+}
+
+/** What a key has used and not earned back. */
+export interface Debt {
+  readonly tag: bigint;
+  /** Not always whole. */
+  readonly requests: number;
+}
+
+/**
+ * Fills a table that nobody uses yet. Requests that a worker of the old table
+ * admits from now on are not known to the new one: as long as both are used, a
+ * key may get as much from each.
+ */
+export function carryLimits(
+  from: Segment,
+  oldPolicy: LimitPolicy,
+  to: Segment,
+  newPolicy: LimitPolicy,
+  nowNs: number,
+): void {
+  // The tags of keys are hashes with the seed.
+  copySeed(from, to);
+  const old = new LimitTable(from, oldPolicy);
+  const filled = new LimitTable(to, newPolicy);
+  for (const debt of old.debts(nowNs)) filled.owe(debt, nowNs);
 }
 
 /** Bytes for that many keys: half as many again, so that full buckets are rare. */
@@ -123,6 +150,31 @@ export class LimitTable {
       if (verdict !== undefined) return verdict;
     }
     throw new Error('a row of the limit table never settled');
+  }
+
+  /** What keys owe, for a table with another policy or size. */
+  *debts(nowNs: number): Generator<Debt> {
+    const ticks = Math.floor(nowNs / this.#nsPerTick);
+    for (let row = 0; row < this.#words.length; row += ROW_WORDS) {
+      const owed = this.#owed(row, ticks);
+      if (owed <= 0) continue;
+      const tag = Atomics.load(this.#pairs, row / 2);
+      if (tag !== 0n) yield { tag, requests: owed / this.#ticksPerRequest };
+    }
+  }
+
+  /**
+   * Before anybody else uses the table: a key owes so much from the start. Where a
+   * bucket is full, whoever owes least is forgiven.
+   */
+  owe({ tag, requests }: Debt, nowNs: number): void {
+    const ticks = Math.floor(nowNs / this.#nsPerTick);
+    const owed = Math.round(Math.min(requests, this.#burst) * this.#ticksPerRequest);
+    const bucket = this.#bucketOf(Number(BigInt.asIntN(32, tag)));
+    const row = this.#leastOwing(bucket, ticks);
+    if (owed <= this.#owed(row, ticks)) return;
+    this.#pairs[row / 2] = tag;
+    this.#pairs[row / 2 + 1] = pair((ticks + owed) | 0, epochOf(ticks));
   }
 
   #bucketOf(first: number): number {

@@ -90,6 +90,11 @@ export function seedOf({ buffer }: Segment): readonly [number, number] {
   return [header.getInt32(16, true), header.getInt32(20, true)];
 }
 
+/** Before anybody uses the second one: its table will hold hashes of the first one's. */
+export function copySeed(from: Segment, to: Segment): void {
+  new Uint8Array(to.buffer).set(new Uint8Array(from.buffer, 16, 8), 16);
+}
+
 /** The one word of the header that changes: how often a table had to give up a row in use. */
 export function evictionsOf({ buffer }: Segment): Int32Array {
   return new Int32Array(buffer, 24, 1);

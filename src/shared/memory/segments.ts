@@ -23,16 +23,18 @@ export function standardSegments(layout: MetricsLayout, threads: number): Segmen
 }
 
 /** Without labels whose values are not known there is none. */
-function labelSegments({ labelRows, contents }: MetricsLayout): SegmentSpec[] {
+function labelSegments({ labelRows, labelContents }: MetricsLayout): SegmentSpec[] {
   if (labelRows === 0) return [];
-  return [{ name: LABELS_SEGMENT, layout: 1, size: labelTableSize(labelRows), contents }];
+  return [
+    { name: LABELS_SEGMENT, layout: 1, size: labelTableSize(labelRows), contents: labelContents },
+  ];
 }
 
 /**
- * Rows of the metrics table: worker processes alive at a time, and the base row.
- * During a replacement two processes of a slot are alive, and draining
- * generations add theirs; five generations are the most that live at once.
+ * Rows of the metrics table: the base row, the supervisor's, and those of worker
+ * processes alive at a time. Five generations are the most that live at once, and
+ * of one slot two processes while it is renewed.
  */
 export function metricsRows(threads: number): number {
-  return 1 + threads * 5;
+  return 2 + threads * 6;
 }

@@ -67,6 +67,13 @@ export interface ProgramPlace {
   readonly labelStarts: readonly number[];
 }
 
+export interface Section {
+  readonly name: string;
+  readonly start: number;
+  /** Slots. */
+  readonly length: number;
+}
+
 export class MetricsLayout {
   readonly services: readonly string[];
   readonly upstreams: readonly string[];
@@ -108,6 +115,40 @@ export class MetricsLayout {
     return JSON.stringify([this.services, this.upstreams, program, errorCodes.length]);
   }
 
+  /** Equal for layouts that have the same label in every row of the label table. */
+  get labelContents(): string {
+    return JSON.stringify(
+      this.program
+        .filter(({ spec }) => hasOpenLabel(spec))
+        .map(({ spec }) => [spec.name, spec.labels]),
+    );
+  }
+
+  /**
+   * What is counted where, by name. Sections of one name in two layouts count the
+   * same: those of the program carry all that it says about a metric.
+   */
+  get sections(): readonly Section[] {
+    return [
+      { name: 'process', start: 0, length: PROCESS_SLOTS },
+      ...this.services.map((name) => ({
+        name: `service ${name}`,
+        start: this.serviceStart(name),
+        length: SERVICE_SLOTS,
+      })),
+      ...this.upstreams.map((name) => ({
+        name: `upstream ${name}`,
+        start: this.upstreamStart(name)!,
+        length: UPSTREAM_SLOTS,
+      })),
+      ...this.program.map(({ spec, start }) => ({
+        name: `program ${JSON.stringify(spec)}${hasOpenLabel(spec) ? this.labelContents : ''}`,
+        start,
+        length: seriesOf(spec) * slotsPerSeries(spec),
+      })),
+    ];
+  }
+
   serviceStart(name: string): number {
     const index = this.services.indexOf(name);
     if (index < 0) throw new Error(`no figures are kept for a service "${name}"`);
@@ -136,4 +177,9 @@ export class MetricsLayout {
     }
     return slots;
   }
+}
+
+/** One whose values are not known before they are seen. */
+function hasOpenLabel({ labels }: MetricSpec): boolean {
+  return labels.some((label) => 'max' in label);
 }

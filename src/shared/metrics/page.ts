@@ -14,9 +14,13 @@ import {
 import { programSamples } from './program-samples.ts';
 import type { Sample } from './sample.ts';
 
+/** The figures of all processes; slots are those of the layout. */
+export type FiguresTable = Pick<MetricsTable, 'sum' | 'rowView'>;
+
 export interface MetricsSource {
+  /** Another one after a reload that changes what is counted. */
   readonly layout: MetricsLayout;
-  readonly table: MetricsTable;
+  readonly table: FiguresTable;
   /** Absent if no metric of the program needs it. */
   readonly labels: LabelTable | undefined;
   readonly workers: () => readonly {
@@ -221,37 +225,53 @@ const metrics: readonly Metric[] = [
 
 export class MetricsPage {
   readonly #registry = new Registry();
+  readonly #source: MetricsSource;
+  #layout: MetricsLayout | undefined;
+  #ofProgram: readonly Metric[] = [];
 
   /** @param about whether to tell about this process, too, as prom-client does: memory, event loop, garbage */
   constructor(source: MetricsSource, about: 'fleet' | 'fleet-and-process') {
+    this.#source = source;
     if (about === 'fleet-and-process') collectDefaultMetrics({ register: this.#registry });
-    for (const { name, help, type, samples } of [...metrics, ...metricsOfProgram(source)]) {
-      const metric = {
-        name,
-        help,
-        type,
-        aggregator: 'sum',
-        get: () =>
-          Promise.resolve({
-            name,
-            help,
-            type: type as unknown as MetricType,
-            values: samples(source),
-            aggregator: 'sum',
-          }),
-      };
-      // The library's type wants its own classes; it uses `name` and `get` alone.
-      this.#registry.registerMetric(metric as never);
-    }
+    for (const metric of metrics) this.#register(metric);
   }
 
   /** In the text format 0.0.4. */
   text(): Promise<string> {
+    this.#followLayout();
     return this.#registry.metrics();
+  }
+
+  #followLayout(): void {
+    const { layout } = this.#source;
+    if (layout === this.#layout) return;
+    for (const { name } of this.#ofProgram) this.#registry.removeSingleMetric(name);
+    this.#ofProgram = metricsOfProgram(layout);
+    for (const metric of this.#ofProgram) this.#register(metric);
+    this.#layout = layout;
+  }
+
+  #register({ name, help, type, samples }: Metric): void {
+    const metric = {
+      name,
+      help,
+      type,
+      aggregator: 'sum',
+      get: () =>
+        Promise.resolve({
+          name,
+          help,
+          type: type as unknown as MetricType,
+          values: samples(this.#source),
+          aggregator: 'sum',
+        }),
+    };
+    // The library's type wants its own classes; it uses `name` and `get` alone.
+    this.#registry.registerMetric(metric as never);
   }
 }
 
-function metricsOfProgram({ layout }: MetricsSource): Metric[] {
+function metricsOfProgram(layout: MetricsLayout): Metric[] {
   return layout.program.map((place) => ({
     name: place.spec.name,
     help: place.spec.help,

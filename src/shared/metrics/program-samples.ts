@@ -4,14 +4,14 @@
  * that have counted something.
  */
 import type { LabelTable } from '../memory/label-table.ts';
-import type { MetricsTable } from '../memory/metrics-table.ts';
 import type { ProgramPlace } from './layout.ts';
+import type { FiguresTable } from './page.ts';
 import type { Sample } from './sample.ts';
 import { OTHER, seriesOf, slotsPerSeries } from './spec.ts';
 
 export function programSamples(
   place: ProgramPlace,
-  table: MetricsTable,
+  table: FiguresTable,
   labels: LabelTable | undefined,
 ): Sample[] {
   const { spec, start } = place;

@@ -9,7 +9,7 @@
  * serves an address in another way keeps its sockets, and what is queued in them.
  */
 import { chmodSync, type Stats } from 'node:fs';
-import type { ListenerGrant } from '../../shared/ipc/messages.ts';
+import type { ListenerGrant, SocketName } from '../../shared/ipc/messages.ts';
 import { showPlace, type Place } from '../../shared/ipc/place.ts';
 import type { ListenAddress } from '../../shared/ipc/plan.ts';
 import type { Libc } from '../../shared/memory/libc.ts';
@@ -163,6 +163,12 @@ export class GenerationSockets {
     }
   }
 
+  uses({ slot, key }: SocketName): boolean {
+    // A Unix socket is the same for every slot.
+    const isShared = 'path' in (this.#open.get(key)?.place ?? {});
+    return this.#keys.includes(key) && (isShared || slot < this.#slots);
+  }
+
   /** How many of an address's sockets are used. */
   slotsOf(key: string): number {
     return this.#keys.includes(key) ? this.#slots : 0;
@@ -174,10 +180,11 @@ export class GenerationSockets {
    */
   grant(slot: number): ListenerGrant[] {
     return this.#listen.map(({ service, tls }, at) => {
-      const { place, fds } = this.#open.get(this.#keys[at]!)!;
+      const key = this.#keys[at]!;
+      const { place, fds } = this.#open.get(key)!;
       const fd = 'path' in place ? fds[0] : fds[slot];
       if (fd === undefined) throw new Error(`no sockets were opened for slot ${slot}`);
-      return { service, place, tls, fd: this.#libc.dup(fd) };
+      return { key, service, place, tls, fd: this.#libc.dup(fd) };
     });
   }
 }

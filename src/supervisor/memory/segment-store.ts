@@ -1,6 +1,7 @@
 /**
  * The shared segments, by name. A generation of workers goes on with a table of
- * the one before it wherever both mean the same by it; else it gets a new one.
+ * the one before it wherever both mean the same by it; else it gets a new one,
+ * which is filled from the old one where that makes sense.
  */
 import type { Libc } from '../../shared/memory/libc.ts';
 import {
@@ -12,30 +13,61 @@ import {
 } from '../../shared/memory/segment.ts';
 import type { InheritedSegment } from '../inheritance.ts';
 
+/** Fills a new table from the one of that name that was there before. */
+export type Fill = (from: Segment, to: Segment) => void;
+
 export class SegmentStore {
   readonly #libc: Libc | undefined;
-  /** The newest of each name. */
+  readonly #fill: Fill;
+  /** Of the generation that serves. */
   #current: readonly Segment[] = [];
-  /** From a predecessor, not asked for yet. */
+  /** From a predecessor; `retain` closes those that nobody has asked for. */
   #inherited: readonly InheritedSegment[];
 
-  /** @param inherited are ours from now on; `retain` closes those that nobody has asked for */
-  constructor(libc: Libc | undefined, inherited: readonly InheritedSegment[] = []) {
+  /** @param inherited are ours from now on */
+  constructor(libc: Libc | undefined, fill: Fill, inherited: readonly InheritedSegment[] = []) {
     this.#libc = libc;
+    this.#fill = fill;
     this.#inherited = inherited;
   }
 
   /** @throws {Error} there is no memory for them, or an inherited one is not what it is said to be */
   prepare(specs: readonly SegmentSpec[]): GenerationSegments {
-    return new GenerationSegments(specs.map((spec) => this.#kept(spec) ?? this.#made(spec)));
+    const generation = new GenerationSegments((fd) => this.#libc?.close(fd));
+    try {
+      for (const spec of specs) {
+        const kept = this.#current.find((segment) => isSameTable(segment, spec));
+        const before = kept ?? this.#before(spec.name);
+        if (before !== undefined && isSameTable(before, spec)) generation.keep(before);
+        else generation.make(createSegment(spec, this.#libc), this.#filling(before));
+      }
+      return generation;
+    } catch (thrown) {
+      generation.undo();
+      throw thrown;
+    }
   }
 
-  /** That generation serves from now on; what nobody uses any more is closed. */
+  #before(name: string): Segment | undefined {
+    const current = this.#current.find((segment) => segment.name === name);
+    const inherited = this.#inherited.find((segment) => segment.name === name);
+    if (current !== undefined || inherited === undefined || this.#libc === undefined)
+      return current;
+    return mapSegment(inherited, inherited.fd, this.#libc);
+  }
+
+  #filling(before: Segment | undefined): (segment: Segment) => void {
+    return (segment) => {
+      if (before !== undefined) this.#fill(before, segment);
+    };
+  }
+
+  /** That generation serves; what it does not use is closed. */
   retain({ list }: GenerationSegments): void {
-    this.#current = list;
-    for (const { fd } of this.#inherited) {
-      if (!list.some((segment) => segment.fd === fd)) this.#libc?.close(fd);
+    for (const { fd } of [...this.#current, ...this.#inherited]) {
+      if (fd !== undefined && !list.some((segment) => segment.fd === fd)) this.#libc?.close(fd);
     }
+    this.#current = [...list];
     this.#inherited = [];
   }
 
@@ -47,28 +79,37 @@ export class SegmentStore {
         : [{ name, layout, size, fd, ...(contents !== undefined && { contents }) }],
     );
   }
-
-  #kept(spec: SegmentSpec): Segment | undefined {
-    return this.#current.find((segment) => isSameTable(segment, spec)) ?? this.#adopted(spec);
-  }
-
-  #adopted(spec: SegmentSpec): Segment | undefined {
-    const found = this.#inherited.find((segment) => isSameTable(segment, spec));
-    if (found === undefined || this.#libc === undefined) return undefined;
-    return mapSegment(spec, found.fd, this.#libc);
-  }
-
-  #made(spec: SegmentSpec): Segment {
-    return createSegment(spec, this.#libc);
-  }
 }
 
 /** The segments of one generation of workers. */
 export class GenerationSegments {
-  readonly list: readonly Segment[];
+  readonly list: Segment[] = [];
+  readonly #close: (fd: number) => void;
+  /** Those that are new, each with how to fill it. */
+  readonly #made: { readonly segment: Segment; readonly fill: (segment: Segment) => void }[] = [];
 
-  constructor(list: readonly Segment[]) {
-    this.list = list;
+  constructor(close: (fd: number) => void) {
+    this.#close = close;
+  }
+
+  keep(segment: Segment): void {
+    this.list.push(segment);
+  }
+
+  make(segment: Segment, fill: (segment: Segment) => void): void {
+    this.list.push(segment);
+    this.#made.push({ segment, fill });
+  }
+
+  /** Before anybody uses them: the new ones get what the old ones know. */
+  fill(): void {
+    for (const { segment, fill } of this.#made) fill(segment);
+  }
+
+  /** Of a generation that does not come up: what was made for it goes. */
+  undo(): void {
+    for (const { segment } of this.#made.splice(0))
+      if (segment.fd !== undefined) this.#close(segment.fd);
   }
 
   /** @throws {Error} the generation has no such segment */

@@ -1,311 +1,186 @@
 /**
- * The workers: as many as there are slots, each replaced when it dies. The
- * fleet also sees to it that one ready worker has each duty.
- *
- * A slot:  starting → ready → (dead → waiting →) starting … ; on drain → gone
+ * All workers there are: the generation that serves, the next one while it comes
+ * up, and older ones that finish what they have.
  */
-import cluster, { type Worker as Process } from 'node:cluster';
-import {
-  IPC_VERSION,
-  type BoundAddress,
-  type Duty,
-  type ListenerGrant,
-  type ToSupervisor,
-  type ToWorker,
-} from '../../shared/ipc/messages.ts';
+import type { BoundAddress } from '../../shared/ipc/messages.ts';
 import type { Log } from '../../shared/log/log.ts';
-import type { MetricsTable } from '../../shared/memory/metrics-table.ts';
 import { ProcessSlot } from '../../shared/metrics/layout.ts';
-import { afterDeath } from '../../shared/time/back-off.ts';
+import { Duties } from './duties.ts';
+import {
+  Generation,
+  type GenerationOwner,
+  type GenerationParts,
+  type Retirement,
+} from './generation.ts';
+import type { Ledger } from './ledger.ts';
+import type { WorkerProcess } from './worker-process.ts';
 
-/** A worker that is not ready by then is replaced; time to wait for services comes on top. */
-const START_TIMEOUT_MS = 30_000;
+/** Each has as many processes as there are slots; more would cost memory that nobody has planned for. */
+const MAX_LEAVING = 4;
 
 export type SlotState = 'starting' | 'ready' | 'waiting' | 'draining';
 
 export interface Slot {
   readonly number: number;
+  readonly generation: number;
   readonly state: SlotState;
   readonly pid: number | undefined;
+  /** In the table of the generation that serves; 0 for a worker that counts elsewhere. */
   readonly metricsRow: number;
 }
 
-export interface FleetParts {
-  readonly slots: number;
-  /** Descriptors that every worker inherits, from number 4 on. */
-  readonly inherit: readonly number[];
-  readonly metrics: MetricsTable;
-  /** Slots of a metrics row that mean nothing after their process. */
-  readonly passingSlots: ReadonlySet<number>;
-  readonly grant: (slot: number) => ListenerGrant[];
-  readonly duties: readonly Duty[];
-  /** So long a worker may wait for background services before it accepts. */
-  readonly serviceWaitMs: number;
-  readonly log: Log;
-}
-
-interface Member {
-  readonly slot: number;
-  readonly process: Process;
-  readonly metricsRow: number;
-  readonly startedAt: number;
-  readonly duties: Set<Duty>;
-  /** It can have duties, though it may not accept yet. */
-  isBuilt: boolean;
-  state: SlotState;
-  startTimer: NodeJS.Timeout | undefined;
-}
-
-export class Fleet {
-  /** Replacements since the start. */
+export class Fleet implements GenerationOwner {
+  readonly ledger: Ledger;
+  /** Replacements of workers that died, since the start. */
   restarts = 0;
-  readonly #parts: FleetParts;
-  readonly #members = new Map<number, Member>();
-  readonly #youngDeaths = new Map<number, number>();
-  readonly #waiting = new Map<number, NodeJS.Timeout>();
-  readonly #freeRows: number[];
-  readonly #readyServices = new Set<string>();
-  readonly #doneDuties = new Set<Duty>();
-  #stopping = false;
-  #started: PromiseWithResolvers<readonly BoundAddress[]> | undefined;
-  #onEmpty: (() => void) | undefined;
+  readonly #log: Log;
+  readonly #duties = new Duties();
+  #last = 0;
+  #serving: Generation | undefined;
+  #next: Generation | undefined;
+  /** Oldest first. */
+  readonly #leaving = new Set<Generation>();
 
-  constructor(parts: FleetParts) {
-    this.#parts = parts;
-    // Row 0 is the base row.
-    this.#freeRows = Array.from({ length: parts.metrics.rows - 1 }, (_, index) => index + 1);
+  constructor(ledger: Ledger, log: Log) {
+    this.ledger = ledger;
+    this.#log = log;
+  }
+
+  /** The one that serves. */
+  get serving(): Generation | undefined {
+    return this.#serving;
+  }
+
+  get addresses(): readonly BoundAddress[] {
+    return this.#serving?.addresses ?? [];
+  }
+
+  get readyServices(): readonly string[] {
+    return this.#duties.readyServices;
+  }
+
+  /** Those of the generation that serves in order, then those that leave. */
+  get slots(): readonly Slot[] {
+    const serving = this.#serving ?? this.#next;
+    if (serving === undefined) return [];
+    const current = Array.from({ length: serving.slots }, (_, number): Slot => {
+      const member = serving.member(number);
+      const generation = serving.number;
+      if (member === undefined)
+        return { number, generation, state: 'waiting', pid: undefined, metricsRow: 0 };
+      return slotOf(member, generation, member.metricsRow);
+    });
+    const others = this.#generations.flatMap((generation) =>
+      generation.workers
+        .filter((worker) => generation !== serving || worker !== serving.member(worker.slot))
+        .map((worker) => slotOf(worker, generation.number, 0)),
+    );
+    return [...current, ...others];
   }
 
   /**
-   * Forks every slot.
+   * Forks the workers of a generation. Resolves when all have built everything.
    *
-   * @returns where the workers listen, once all are ready
-   * @throws {Error} one could not start; the reason is the worker's own
+   * @throws {Error} one could not; then it is gone
    */
-  start(): Promise<readonly BoundAddress[]> {
-    // Workers accept by themselves: passing each connection through here costs 60 µs.
-    cluster.schedulingPolicy = cluster.SCHED_NONE;
-    cluster.setupPrimary({
-      // The same program, whatever started this one; a fork runs it as a worker.
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...this.#parts.inherit],
-    });
-    this.#started = Promise.withResolvers();
-    for (let slot = 0; slot < this.#parts.slots; slot++) this.#fork(slot);
-    return this.#started.promise;
+  async prepare(parts: Omit<GenerationParts, 'number' | 'log'>): Promise<Generation> {
+    const next = new Generation({ ...parts, number: ++this.#last, log: this.#log }, this);
+    this.#next = next;
+    try {
+      await next.prepare();
+      return next;
+    } catch (thrown) {
+      await this.giveUp(next);
+      throw thrown;
+    }
   }
 
-  get slots(): readonly Slot[] {
-    return Array.from({ length: this.#parts.slots }, (_, number) => {
-      const member = this.#members.get(number);
-      if (member === undefined) return { number, state: 'waiting', pid: undefined, metricsRow: 0 };
-      const { state, metricsRow, process } = member;
-      return { number, state, pid: process.process.pid, metricsRow };
-    });
+  /** One that has accepted nothing yet. */
+  async giveUp(generation: Generation): Promise<void> {
+    if (this.#next === generation) this.#next = undefined;
+    await generation.kill();
+  }
+
+  /**
+   * That generation serves from now on.
+   *
+   * @param retirement of the one before; absent for the first one
+   */
+  turnTo(generation: Generation, retirement: Retirement | undefined): void {
+    const before = this.#serving;
+    this.#serving = generation;
+    this.#next = undefined;
+    if (before !== undefined && retirement !== undefined) void this.retire(before, retirement);
+    this.onChange();
+  }
+
+  /** Lets a generation finish what it has; resolves when it is gone. */
+  async retire(generation: Generation, retirement: Retirement): Promise<void> {
+    if (this.#next === generation) this.#next = undefined;
+    this.#leaving.add(generation);
+    this.#bound(retirement.lateMs);
+    await generation.retire(retirement);
+    this.#leaving.delete(generation);
   }
 
   reopenLogs(): void {
-    for (const member of this.#members.values()) send(member, { kind: 'reopen-logs' });
+    for (const generation of this.#generations) generation.reopenLogs();
   }
 
   /** No more replacements; every worker finishes its requests. Resolves when the last one has gone. */
-  drain(idleMs: number, graceMs: number): Promise<void> {
-    this.#stop();
-    for (const member of this.#members.values()) {
-      member.state = 'draining';
-      send(member, { kind: 'drain', idleMs, graceMs });
-    }
-    return this.#empty();
+  async drain(retirement: Retirement): Promise<void> {
+    await Promise.all(this.#generations.map((generation) => generation.retire(retirement)));
   }
 
   /** Ends every worker at once, in the middle of whatever it does. */
-  kill(): Promise<void> {
-    this.#stop();
-    for (const { process } of this.#members.values()) process.process.kill('SIGKILL');
-    return this.#empty();
+  async kill(): Promise<void> {
+    await Promise.all(this.#generations.map((generation) => generation.kill()));
   }
 
-  #stop(): void {
-    this.#stopping = true;
-    for (const timer of this.#waiting.values()) clearTimeout(timer);
-    this.#waiting.clear();
-  }
-
-  #empty(): Promise<void> {
-    if (this.#members.size === 0) return Promise.resolve();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#onEmpty = resolve;
-    return promise;
-  }
-
-  #fork(slot: number): void {
-    const metricsRow = this.#freeRows.shift();
-    if (metricsRow === undefined)
-      throw new Error('no free metrics row: more workers are alive than can be');
-    const process = cluster.fork();
-    const member: Member = {
-      slot,
-      process,
-      metricsRow,
-      startedAt: performance.now(),
-      duties: new Set(),
-      isBuilt: false,
-      state: 'starting',
-      startTimer: setTimeout(() => this.#startedTooSlowly(member), this.#startTimeoutMs),
-    };
-    this.#members.set(slot, member);
-    process.on('message', (message: ToSupervisor) => this.#heard(member, message));
-    process.on('exit', (code, signal) => this.#died(member, signal ?? `exit code ${code}`));
-    process.on('error', (error) =>
-      this.#parts.log.error({ err: error, slot }, 'worker channel failed'),
-    );
-  }
-
-  #heard(member: Member, message: ToSupervisor): void {
-    switch (message.kind) {
-      case 'hello':
-        return this.#greet(member, message.version);
-      case 'built':
-        member.isBuilt = true;
-        return this.#assignDuties();
-      case 'service-ready':
-        return this.#serviceReady(message.service);
-      case 'duty-ended':
-        return this.#dutyEnded(member, message.duty, message.how);
-      case 'ready':
-        return this.#ready(member, message.addresses);
-      case 'failed':
-        return this.#failed(member, message.reason);
-      case 'drained':
-        return;
+  onChange(): void {
+    const everybody = this.#generations.flatMap(({ workers }) => workers);
+    // The next one comes last: what the one that serves has is taken over when it stops.
+    for (const generation of [this.#serving, this.#next]) {
+      if (generation === undefined || generation.phase === 'leaving') continue;
+      const { duties, doneDuties, workers } = generation;
+      this.#duties.assign(duties, doneDuties, workers, everybody);
     }
   }
 
-  #greet(member: Member, version: number): void {
-    if (version !== IPC_VERSION) {
-      return this.#failed(
-        member,
-        `it speaks version ${version} of the worker protocol, not ${IPC_VERSION}`,
-      );
-    }
-    const { slot, metricsRow } = member;
-    const listeners = this.#parts.grant(slot);
-    const readyServices = [...this.#readyServices];
-    send(member, {
-      kind: 'start',
-      version: IPC_VERSION,
-      slot,
-      metricsRow,
-      listeners,
-      readyServices,
-    });
+  onServiceReady(service: string): void {
+    if (!this.#duties.markReady(service)) return;
+    for (const generation of this.#generations) generation.serviceReady(service);
   }
 
-  #ready(member: Member, addresses: readonly BoundAddress[]): void {
-    clearTimeout(member.startTimer);
-    // A drain that was asked for meanwhile is still on its way to the worker.
-    if (member.state === 'starting') member.state = 'ready';
-    const { slot, process } = member;
-    this.#parts.log.info({ slot, workerPid: process.process.pid }, 'worker ready');
-    const members = [...this.#members.values()];
-    if (members.length === this.#parts.slots && members.every(({ state }) => state === 'ready')) {
-      this.#started?.resolve(addresses);
-      this.#started = undefined;
-    }
-  }
-
-  #failed(member: Member, reason: string): void {
-    this.#parts.log.error({ slot: member.slot, reason }, 'worker cannot start');
-    this.#started?.reject(new Error(reason));
-    this.#started = undefined;
-  }
-
-  #startedTooSlowly(member: Member): void {
-    const { slot, process } = member;
-    this.#parts.log.error(
-      { slot, workerPid: process.process.pid },
-      `worker not ready after ${this.#startTimeoutMs} ms`,
-    );
-    process.process.kill('SIGKILL');
-  }
-
-  #died(member: Member, how: string): void {
-    const { slot, metricsRow, process } = member;
-    clearTimeout(member.startTimer);
-    this.#members.delete(slot);
-    this.#parts.metrics.fold(metricsRow, this.#parts.passingSlots);
-    this.#freeRows.push(metricsRow);
-    if (this.#stopping) {
-      if (this.#members.size === 0) this.#onEmpty?.();
-      return;
-    }
-    if (this.#started !== undefined) {
-      this.#started.reject(
-        new Error(`worker ${process.process.pid} ended before it was ready: ${how}`),
-      );
-      this.#started = undefined;
-      return;
-    }
-    this.#replace(member, how);
-    this.#assignDuties();
-  }
-
-  #replace({ slot, process, startedAt }: Member, how: string): void {
-    const livedMs = performance.now() - startedAt;
-    const { youngDeaths, waitMs } = afterDeath(this.#youngDeaths.get(slot) ?? 0, livedMs);
-    this.#youngDeaths.set(slot, youngDeaths);
+  onRestart(): void {
     this.restarts += 1;
     // There for workers that show the metrics page.
-    this.#parts.metrics.rowView(0)[ProcessSlot.restarts]! += 1;
-    const fields = {
-      slot,
-      workerPid: process.process.pid,
-      how,
-      livedMs: Math.round(livedMs),
-      waitMs,
-    };
-    this.#parts.log.error(fields, 'worker died; replacing it');
-    if (waitMs === 0) return this.#fork(slot);
-    const timer = setTimeout(() => {
-      this.#waiting.delete(slot);
-      this.#fork(slot);
-    }, waitMs);
-    this.#waiting.set(slot, timer);
+    this.ledger.add(ProcessSlot.restarts, 1);
   }
 
-  get #startTimeoutMs(): number {
-    return START_TIMEOUT_MS + this.#parts.serviceWaitMs;
+  get #generations(): readonly Generation[] {
+    const newest = [this.#serving, this.#next].filter((each) => each !== undefined);
+    return [...new Set([...newest, ...this.#leaving])];
   }
 
-  #serviceReady(service: string): void {
-    if (this.#readyServices.has(service)) return;
-    this.#readyServices.add(service);
-    for (const member of this.#members.values()) send(member, { kind: 'service-ready', service });
-  }
-
-  #dutyEnded(member: Member, duty: Duty, how: 'done' | 'stopped'): void {
-    member.duties.delete(duty);
-    if (how === 'done') this.#doneDuties.add(duty);
-    else if (!this.#stopping) this.#assignDuties();
-  }
-
-  /** Each to whom has the fewest. */
-  #assignDuties(): void {
-    const members = [...this.#members.values()];
-    for (const duty of this.#parts.duties) {
-      if (this.#doneDuties.has(duty) || members.some((member) => member.duties.has(duty))) continue;
-      const [taker] = members.filter(canTake).sort((a, b) => a.duties.size - b.duties.size);
-      if (taker === undefined) continue;
-      taker.duties.add(duty);
-      send(taker, { kind: 'duty', duty });
+  #bound(lateMs: number): void {
+    const tooMany = this.#leaving.size - MAX_LEAVING;
+    for (const generation of [...this.#leaving].slice(0, Math.max(0, tooMany))) {
+      const { number } = generation;
+      this.#log.warn(
+        { generation: number, most: MAX_LEAVING },
+        'too many generations of workers are leaving; the oldest one is cut',
+      );
+      generation.cut(lateMs);
     }
   }
 }
 
-function canTake({ isBuilt, state }: Member): boolean {
-  return isBuilt && state !== 'draining';
+function slotOf(worker: WorkerProcess, generation: number, metricsRow: number): Slot {
+  const { slot: number, pid } = worker;
+  return { number, generation, state: stateOf(worker), pid, metricsRow };
 }
 
-/** A worker whose channel is gone is about to be reported dead; what was sent to it is moot. */
-function send({ process }: Member, message: ToWorker): void {
-  if (process.isConnected()) process.send(message, undefined, undefined, () => {});
+function stateOf({ state }: WorkerProcess): SlotState {
+  return state === 'built' || state === 'opening' ? 'starting' : state;
 }

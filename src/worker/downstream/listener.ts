@@ -31,8 +31,11 @@ export class Listener implements HandshakeOwner {
   #options: ConnectionOptions;
   readonly #figures: ServiceRecorder;
   #acceptor: Acceptor | undefined;
-  #onEmpty: (() => void) | undefined;
+  #isAccepting = true;
+  #onEnded: (() => void) | undefined;
   #drainIdleMs: number | undefined;
+  /** Connections that came to it, also those that were refused. */
+  acceptedCount = 0;
 
   private constructor({ options, figures }: ListenerParts) {
     this.#options = { ...options, server: NOT_LISTENING };
@@ -54,6 +57,7 @@ export class Listener implements HandshakeOwner {
   }
 
   #admit(transport: Transport): TransportOwner {
+    this.acceptedCount += 1;
     const { remoteAddress: address, remotePort: port } = transport;
     if (this.#enter({ address, port })) return this.#connect(transport);
     transport.reset();
@@ -67,6 +71,7 @@ export class Listener implements HandshakeOwner {
   }
 
   #admitSocket(socket: Socket, parts: HandshakeParts): void {
+    this.acceptedCount += 1;
     const { remoteAddress: address, remotePort: port } = socket;
     // Gone already: there is nobody to talk to, and nobody to hold responsible.
     if (address === undefined || port === undefined) return void socket.destroy();
@@ -77,11 +82,7 @@ export class Listener implements HandshakeOwner {
   onSecured(handshake: Handshake, connected: Connected): void {
     this.#handshakes.delete(handshake);
     this.#figures.handshakeEnded('done');
-    connected((transport) => {
-      const connection = this.#connect(transport, handshake.client.address);
-      if (this.#drainIdleMs !== undefined) connection.drain(this.#drainIdleMs);
-      return connection;
-    });
+    connected((transport) => this.#connect(transport, handshake.client.address));
   }
 
   onFailed(handshake: Handshake, reason: string): void {
@@ -108,6 +109,7 @@ export class Listener implements HandshakeOwner {
       this.#forget(connection, address),
     );
     this.#connections.add(connection);
+    if (this.#drainIdleMs !== undefined) connection.drain(this.#drainIdleMs);
     return connection;
   }
 
@@ -131,7 +133,7 @@ export class Listener implements HandshakeOwner {
   #leave(address: string): void {
     this.#options.admission.leave(address);
     this.#figures.connectionClosed();
-    if (this.connectionCount === 0) this.#onEmpty?.();
+    if (this.hasEnded) this.#onEnded?.();
   }
 
   /** `undefined`: a Unix socket. */
@@ -143,22 +145,29 @@ export class Listener implements HandshakeOwner {
     return this.#connections.size + this.#handshakes.size;
   }
 
-  /** Accepts no more. */
-  stopAccepting(): void {
-    this.#acceptor!.close();
+  /** It accepts no more, and the last connection has ended. */
+  get hasEnded(): boolean {
+    return !this.#isAccepting && this.connectionCount === 0;
   }
 
-  /**
-   * Lets every connection finish its request, and idle ones live for `idleMs`.
-   *
-   * @returns resolves when the last connection has ended; `cut` makes that happen
-   */
-  drain(idleMs: number): Promise<void> {
+  /** Accepts no more. */
+  stopAccepting(): void {
+    this.#isAccepting = false;
+    this.#acceptor!.close();
+    if (this.hasEnded) this.#onEnded?.();
+  }
+
+  /** Lets every connection finish its request, and idle ones live for `idleMs`; also those still to come. */
+  drain(idleMs: number): void {
     this.#drainIdleMs = idleMs;
     for (const connection of this.#connections) connection.drain(idleMs);
-    if (this.connectionCount === 0) return Promise.resolve();
+  }
+
+  /** Resolves when it has ended; `stopAccepting` and `cut` make that happen. */
+  ended(): Promise<void> {
+    if (this.hasEnded) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#onEmpty = resolve;
+      this.#onEnded = resolve;
     });
   }
 

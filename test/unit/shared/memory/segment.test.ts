@@ -92,5 +92,5 @@ test('every Sluice has the segments of figures and of peers', () => {
     segments.map(({ name }) => name),
     ['metrics', 'peers'],
   );
-  assert.equal(segments[0]!.size, metricsRows(2) * layout.slots * 8);
+  assert.equal(segments[0]!.size, metricsRows(2) * (layout.slots + 1) * 8);
 });

@@ -1,0 +1,218 @@
+/**
+ * From a plan to workers that serve it, in steps that can be taken back until
+ * the last one:
+ *
+ *   draft      addresses are bound, memory is there; nothing listens that did not before
+ *   prepared   the workers have built everything; they accept nothing
+ *   open       all workers accept; the tables have what the older ones knew
+ *   serving    it is the one; whoever served before finishes what it has
+ */
+import { closeSync } from 'node:fs';
+import { writeBoot, type SegmentGrant } from '../../shared/ipc/boot.ts';
+import { taskDuty, type ListenerGrant } from '../../shared/ipc/messages.ts';
+import { showPlace } from '../../shared/ipc/place.ts';
+import type { ListenAddress, Plan } from '../../shared/ipc/plan.ts';
+import type { Libc } from '../../shared/memory/libc.ts';
+import { PeerTable, type Verdict } from '../../shared/memory/peer-table.ts';
+import type { Segment } from '../../shared/memory/segment.ts';
+import { METRICS_SEGMENT, PEERS_SEGMENT, standardSegments } from '../../shared/memory/segments.ts';
+import { MetricsLayout } from '../../shared/metrics/layout.ts';
+import {
+  addressKeys,
+  type GenerationSockets,
+  type ListeningSockets,
+} from '../listeners/sockets.ts';
+import type { GenerationSegments, SegmentStore } from '../memory/segment-store.ts';
+import { StartupError } from '../startup-error.ts';
+import type { Fleet } from '../workers/fleet.ts';
+import type { Generation, Retirement } from '../workers/generation.ts';
+import type { Book } from '../workers/ledger.ts';
+import { forkProgram } from '../workers/program.ts';
+
+export interface StagingParts {
+  readonly libc: Libc | undefined;
+  /** Absent with libc. */
+  readonly sockets: ListeningSockets | undefined;
+  readonly store: SegmentStore;
+  readonly fleet: Fleet;
+}
+
+export interface PlannedPeer {
+  readonly upstream: string;
+  readonly peer: string;
+  readonly verdict: () => Verdict;
+}
+
+/** A socket that is given up accepts so long still: the handshake of a distant client takes a while. */
+export const LAST_CONNECTIONS_MS = 1_000;
+
+export class Staging {
+  readonly #parts: StagingParts;
+
+  constructor(parts: StagingParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws {StartupError} an address or the memory cannot be had; nothing has changed */
+  draft(plan: Plan): Draft {
+    return new Draft(plan, this.#parts);
+  }
+
+  /** A draft that is open serves from now on; the one before finishes what it has. */
+  turnTo(next: Draft, before: Draft | undefined): void {
+    const { sockets, store, fleet } = this.#parts;
+    if (next.sockets !== undefined) sockets?.retain(next.sockets);
+    store.retain(next.segments);
+    fleet.turnTo(next.generation, before && retirement(before, next));
+  }
+
+  /** An open draft is left behind for the one that served before, and still does. */
+  turnBack(failed: Draft, serving: Draft): void {
+    const { sockets, store, fleet } = this.#parts;
+    if (serving.sockets !== undefined) sockets?.retain(serving.sockets);
+    store.retain(serving.segments);
+    void fleet.retire(failed.generation, retirement(failed, serving));
+  }
+}
+
+export class Draft {
+  readonly plan: Plan;
+  readonly layout: MetricsLayout;
+  readonly segments: GenerationSegments;
+  readonly sockets: GenerationSockets | undefined;
+  readonly book: Book;
+  readonly peers: readonly PlannedPeer[];
+  readonly #parts: StagingParts;
+  #generation: Generation | undefined;
+
+  constructor(plan: Plan, parts: StagingParts) {
+    const { libc, sockets, store, fleet } = parts;
+    const { settings, listen, limits } = plan;
+    this.plan = plan;
+    this.#parts = parts;
+    this.layout = MetricsLayout.of(plan);
+    if (libc === undefined) listen.forEach(refuseUnixSocket);
+    this.sockets = sockets?.prepare(listen, settings.threads);
+    try {
+      this.segments = store.prepare([
+        ...standardSegments(this.layout, settings.threads),
+        ...limits,
+      ]);
+      this.peers = claimPeers(plan, new PeerTable(this.segments.find(PEERS_SEGMENT)));
+    } catch (thrown) {
+      this.sockets?.undo();
+      throw thrown;
+    }
+    this.book = fleet.ledger.bookFor(this.segments.find(METRICS_SEGMENT), this.layout);
+  }
+
+  get generation(): Generation {
+    if (this.#generation === undefined) throw new Error('this draft has no workers');
+    return this.#generation;
+  }
+
+  /**
+   * Forks the workers.
+   *
+   * @throws {Error} one could not build what the plan says; nothing has changed
+   */
+  async prepare(): Promise<void> {
+    const { libc, fleet } = this.#parts;
+    const { settings, listen, tasks, serviceWaitMs } = this.plan;
+    const { list } = this.segments;
+    try {
+      const bootFd = writeBoot({ ...this.plan, segments: grants(list) }, libc);
+      const inherit = [bootFd, ...list.flatMap(({ fd }) => (fd === undefined ? [] : [fd]))];
+      this.#generation = await fleet.prepare({
+        slots: settings.threads,
+        keys: addressKeys(listen),
+        duties: ['health-probes', ...tasks.map(taskDuty)],
+        serviceWaitMs,
+        fork: () => forkProgram({ inherit }),
+        grant: (slot) => this.sockets?.grant(slot) ?? withoutSockets(listen),
+        book: this.book,
+        close: () => closeSync(bootFd),
+      });
+    } catch (thrown) {
+      this.#undo();
+      throw thrown;
+    }
+  }
+
+  /**
+   * Lets them accept.
+   *
+   * @throws {Error} one does not. Others may have accepted connections: `turnBack` follows,
+   *   or the end of everything
+   */
+  async open(): Promise<void> {
+    this.sockets?.listen();
+    this.#parts.fleet.ledger.turnTo(this.book);
+    this.segments.fill();
+    await this.generation.open();
+  }
+
+  /** Of one that was not opened. */
+  async giveUp(): Promise<void> {
+    if (this.#generation !== undefined) await this.#parts.fleet.giveUp(this.#generation);
+    this.#undo();
+  }
+
+  #undo(): void {
+    this.sockets?.undo();
+    this.segments.undo();
+  }
+}
+
+/** Connections of a worker that is replaced are kept as long as its requests, but not idle for long. */
+export function retirement(leaving: Draft, next: Draft): Retirement {
+  const { grace_period_seconds, graceful_shutdown_timeout_seconds, workers } =
+    leaving.plan.settings;
+  return {
+    idleMs: workers.drain_idle,
+    graceMs: grace_period_seconds * 1_000,
+    lateMs: graceful_shutdown_timeout_seconds * 1_000,
+    isLast: (socket) => next.sockets !== undefined && !next.sockets.uses(socket),
+    lastMs: LAST_CONNECTIONS_MS,
+  };
+}
+
+/**
+ * Rows are claimed here, before any worker runs, so that a full table stops the
+ * start and not a worker.
+ */
+function claimPeers({ upstreams }: Plan, table: PeerTable): PlannedPeer[] {
+  return upstreams.flatMap(({ name: upstream, peers }) =>
+    peers.map((peer) => {
+      const row = table.row(upstream, peer);
+      return { upstream, peer, verdict: () => table.verdict(row) };
+    }),
+  );
+}
+
+/** Where no calls of the C library can be made, nobody can make its file with the right mode. */
+function refuseUnixSocket({ service, place }: ListenAddress): void {
+  if (!('path' in place)) return;
+  throw new StartupError(
+    `service "${service}" cannot listen on ${showPlace(place)}: Unix sockets need Linux on x64 or arm64`,
+  );
+}
+
+/** Where sockets cannot be made by libc calls, node:cluster opens the addresses. */
+function withoutSockets(listen: readonly ListenAddress[]): ListenerGrant[] {
+  const keys = addressKeys(listen);
+  return listen.map((address, at) => ({ ...address, key: keys[at]!, fd: undefined }));
+}
+
+function grants(segments: readonly Segment[]): SegmentGrant[] {
+  let next = FIRST_SEGMENT_FD;
+  return segments.map(({ name, layout, size, fd }) => ({
+    name,
+    layout,
+    size,
+    fd: fd === undefined ? undefined : next++,
+  }));
+}
+
+/** In a worker; the boot file comes just before. */
+const FIRST_SEGMENT_FD = 5;

@@ -1,0 +1,381 @@
+/**
+ * The workers of one configuration: one for each slot, replaced when they die.
+ *
+ *   preparing → prepared → opening → serving → leaving → gone
+ *
+ * Until it serves, the failure of a single worker is the failure of the
+ * generation. Nothing is accepted before all have built everything, so that a
+ * generation that cannot start has had no connection to lose.
+ */
+import type { Worker as Process } from 'node:cluster';
+import type { BoundAddress, Duty, ListenerGrant, SocketName } from '../../shared/ipc/messages.ts';
+import type { Log } from '../../shared/log/log.ts';
+import { afterDeath } from '../../shared/time/back-off.ts';
+import type { Book, Ledger } from './ledger.ts';
+import { WorkerProcess, type ProcessOwner } from './worker-process.ts';
+
+export type Phase = 'preparing' | 'prepared' | 'opening' | 'serving' | 'leaving' | 'gone';
+
+export interface GenerationParts {
+  /** From 1. */
+  readonly number: number;
+  readonly slots: number;
+  /** Of the addresses that it listens on. */
+  readonly keys: readonly string[];
+  readonly duties: readonly Duty[];
+  /** So long a worker may wait for background services before it accepts. */
+  readonly serviceWaitMs: number;
+  readonly fork: () => Process;
+  readonly grant: (slot: number) => ListenerGrant[];
+  /** Where its workers count. */
+  readonly book: Book;
+  /** Lets go what its forks have needed; called once, when it is gone. */
+  readonly close: () => void;
+  readonly log: Log;
+}
+
+/** The fleet that it belongs to. */
+export interface GenerationOwner {
+  readonly ledger: Ledger;
+  readonly readyServices: readonly string[];
+  /** A worker has become ready for something, or is gone. */
+  onChange(): void;
+  onServiceReady(service: string): void;
+  /** A worker died and is replaced. */
+  onRestart(): void;
+}
+
+/** How a generation is to end. */
+export interface Retirement {
+  /** Idle connections are left open so long. */
+  readonly idleMs: number;
+  /** Then what is left is cut. */
+  readonly graceMs: number;
+  /** Then workers that have not ended are killed. */
+  readonly lateMs: number;
+  /** Whether nobody accepts on the socket once its worker here is gone. */
+  readonly isLast: (socket: SocketName) => boolean;
+  /** Accepts on those so long, for handshakes that are under way. */
+  readonly lastMs: number;
+}
+
+export class Generation implements ProcessOwner {
+  readonly number: number;
+  readonly slots: number;
+  readonly duties: readonly Duty[];
+  /** Tasks that need not run again under this configuration. */
+  readonly doneDuties = new Set<Duty>();
+  readonly #parts: GenerationParts;
+  readonly #owner: GenerationOwner;
+  readonly #log: Log;
+  /** By slot. */
+  readonly #members = new Map<number, WorkerProcess>();
+  /** Started to take the place of a member that is well. */
+  readonly #renewals = new Map<number, WorkerProcess>();
+  /** Those that have been replaced, and finish what they have. */
+  readonly #leaving = new Set<WorkerProcess>();
+  readonly #youngDeaths = new Map<number, number>();
+  readonly #waiting = new Map<number, NodeJS.Timeout>();
+  readonly #ended = Promise.withResolvers<void>();
+  #phase: Phase = 'preparing';
+  #step: PromiseWithResolvers<void> | undefined;
+  #addresses: readonly BoundAddress[] = [];
+  #renewal: Retirement | undefined;
+
+  constructor(parts: GenerationParts, owner: GenerationOwner) {
+    this.#parts = parts;
+    this.#owner = owner;
+    this.number = parts.number;
+    this.slots = parts.slots;
+    this.duties = parts.duties;
+    this.#log = parts.log.child({ generation: parts.number });
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** Where it listens; on every slot it is the same. */
+  get addresses(): readonly BoundAddress[] {
+    return this.#addresses;
+  }
+
+  /** All processes, also those that only finish what they have. */
+  get workers(): readonly WorkerProcess[] {
+    return [...this.#members.values(), ...this.#renewals.values(), ...this.#leaving];
+  }
+
+  member(slot: number): WorkerProcess | undefined {
+    return this.#members.get(slot);
+  }
+
+  /**
+   * Forks every slot. Resolves when all have built everything.
+   *
+   * @throws {Error} one could not; the reason is the worker's own
+   */
+  prepare(): Promise<void> {
+    const step = this.#begin('preparing');
+    for (let slot = 0; slot < this.slots; slot++) this.#forkMember(slot);
+    return step;
+  }
+
+  /**
+   * Resolves when all accept.
+   *
+   * @throws {Error} one does not
+   */
+  open(): Promise<void> {
+    const step = this.#begin('opening');
+    for (let slot = 0; slot < this.slots; slot++) {
+      const worker = this.#members.get(slot);
+      if (worker === undefined) this.#failStep(`the worker of slot ${slot} died`);
+      else worker.accept(this.#parts.grant(slot));
+    }
+    return step;
+  }
+
+  serviceReady(service: string): void {
+    for (const worker of this.workers) worker.serviceReady(service);
+  }
+
+  reopenLogs(): void {
+    for (const worker of this.workers) worker.reopenLogs();
+  }
+
+  /** A worker is being replaced although it is well. */
+  get isRenewing(): boolean {
+    return this.#renewals.size > 0;
+  }
+
+  /**
+   * Replaces a worker that is well: the next one accepts before it stops.
+   *
+   * @param retirement of the one that is there
+   */
+  renew(slot: number, retirement: Retirement): void {
+    if (this.#phase !== 'serving' || this.isRenewing) return;
+    this.#renewal = retirement;
+    this.#renewals.set(slot, this.#fork(slot));
+  }
+
+  /** No more replacements; every worker finishes its requests. Resolves when the last one has gone. */
+  retire(retirement: Retirement): Promise<void> {
+    this.#leave();
+    for (const worker of this.workers) this.#drain(worker, retirement);
+    this.#killAfter(retirement.graceMs + retirement.lateMs);
+    return this.#ended.promise;
+  }
+
+  /** Of a retirement: its time is over. */
+  cut(lateMs: number): void {
+    for (const worker of this.workers) worker.cut();
+    this.#killAfter(lateMs);
+  }
+
+  /** Ends every worker at once, in the middle of whatever it does. */
+  kill(): Promise<void> {
+    this.#leave();
+    for (const worker of this.workers) worker.kill();
+    return this.#ended.promise;
+  }
+
+  // ── what workers say ──────────────────────────────────────────────────────
+
+  onBuilt(worker: WorkerProcess): void {
+    switch (this.#phase) {
+      case 'preparing':
+        if (this.#haveAll('built')) this.#completeStep('prepared');
+        break;
+      case 'serving':
+        worker.accept(this.#parts.grant(worker.slot));
+        break;
+      case 'prepared':
+      case 'opening':
+      case 'leaving':
+      case 'gone':
+        break;
+    }
+    this.#owner.onChange();
+  }
+
+  onReady(worker: WorkerProcess, addresses: readonly BoundAddress[]): void {
+    this.#addresses = addresses;
+    if (this.#phase === 'opening' && this.#haveAll('ready')) this.#completeStep('serving');
+    if (this.#renewals.get(worker.slot) === worker) this.#takePlace(worker);
+    for (const other of this.workers) other.uncover(worker.slot);
+    this.#coverOrphans();
+    this.#owner.onChange();
+  }
+
+  onServiceReady(service: string): void {
+    this.#owner.onServiceReady(service);
+  }
+
+  onDutyEnded(_worker: WorkerProcess, duty: Duty, how: 'done' | 'stopped'): void {
+    if (how === 'done') this.doneDuties.add(duty);
+    this.#owner.onChange();
+  }
+
+  onFailed(_worker: WorkerProcess, reason: string): void {
+    this.#failStep(reason);
+  }
+
+  onGone(worker: WorkerProcess, how: string): void {
+    this.#owner.ledger.end(this.#parts.book, worker.metricsRow);
+    if (this.#members.get(worker.slot) === worker) this.#lost(worker, how);
+    else if (this.#renewals.get(worker.slot) === worker) this.#renewalFailed(worker, how);
+    else this.#leaving.delete(worker);
+    this.#coverOrphans();
+    this.#endIfEmpty();
+    this.#owner.onChange();
+  }
+
+  // ── steps ─────────────────────────────────────────────────────────────────
+
+  #begin(phase: 'preparing' | 'opening'): Promise<void> {
+    this.#phase = phase;
+    this.#step = Promise.withResolvers();
+    return this.#step.promise;
+  }
+
+  #completeStep(phase: 'prepared' | 'serving'): void {
+    this.#phase = phase;
+    this.#step?.resolve();
+    this.#step = undefined;
+  }
+
+  #failStep(reason: string): void {
+    this.#step?.reject(new Error(reason));
+    this.#step = undefined;
+  }
+
+  #haveAll(state: 'built' | 'ready'): boolean {
+    const members = [...this.#members.values()];
+    return members.length === this.slots && members.every((worker) => worker.state === state);
+  }
+
+  // ── forks ─────────────────────────────────────────────────────────────────
+
+  #forkMember(slot: number): void {
+    this.#members.set(slot, this.#fork(slot));
+  }
+
+  #fork(slot: number): WorkerProcess {
+    const { fork, book, serviceWaitMs } = this.#parts;
+    const metricsRow = this.#owner.ledger.claim(book);
+    const process = fork();
+    book.table.assign(metricsRow, process.process.pid ?? 0);
+    const { readyServices } = this.#owner;
+    const log = this.#log;
+    return new WorkerProcess({
+      process,
+      slot,
+      metricsRow,
+      serviceWaitMs,
+      readyServices,
+      owner: this,
+      log,
+    });
+  }
+
+  #lost(worker: WorkerProcess, how: string): void {
+    this.#members.delete(worker.slot);
+    switch (this.#phase) {
+      case 'preparing':
+      case 'prepared':
+      case 'opening':
+        return this.#failStep(`worker ${worker.pid} ended before it was ready: ${how}`);
+      case 'serving':
+        return this.#replace(worker, how);
+      case 'leaving':
+      case 'gone':
+        return;
+    }
+  }
+
+  #replace(worker: WorkerProcess, how: string): void {
+    const { slot, pid: workerPid, livedMs } = worker;
+    const { youngDeaths, waitMs } = afterDeath(this.#youngDeaths.get(slot) ?? 0, livedMs);
+    this.#youngDeaths.set(slot, youngDeaths);
+    this.#owner.onRestart();
+    const fields = { slot, workerPid, how, livedMs: Math.round(livedMs), waitMs };
+    this.#log.error(fields, 'worker died; replacing it');
+    const renewal = this.#renewals.get(slot);
+    if (renewal !== undefined) {
+      this.#renewals.delete(slot);
+      this.#members.set(slot, renewal);
+    } else if (waitMs === 0) {
+      this.#forkMember(slot);
+    } else {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(slot);
+        this.#forkMember(slot);
+      }, waitMs);
+      this.#waiting.set(slot, timer);
+    }
+  }
+
+  /** What waits in the queue of a slot without a worker is accepted by a neighbour until it has one. */
+  #coverOrphans(): void {
+    if (this.#phase !== 'serving') return;
+    const ready = [...this.#members.values()].filter(({ state }) => state === 'ready');
+    for (let slot = 0; slot < this.slots; slot++) {
+      const isServed = this.#members.get(slot)?.state === 'ready';
+      if (isServed || ready.some(({ covers }) => covers.has(slot))) continue;
+      const [neighbour] = ready.sort((a, b) => a.covers.size - b.covers.size);
+      neighbour?.cover(slot, this.#parts.grant(slot));
+    }
+  }
+
+  // ── renewal ───────────────────────────────────────────────────────────────
+
+  #takePlace(renewal: WorkerProcess): void {
+    const { slot } = renewal;
+    const old = this.#members.get(slot);
+    this.#renewals.delete(slot);
+    this.#members.set(slot, renewal);
+    if (old === undefined) return;
+    this.#leaving.add(old);
+    const { graceMs, lateMs } = this.#renewal!;
+    this.#drain(old, this.#renewal!);
+    setTimeout(() => old.kill(), graceMs + lateMs).unref();
+  }
+
+  #renewalFailed({ slot, pid: workerPid }: WorkerProcess, how: string): void {
+    this.#renewals.delete(slot);
+    this.#log.error({ slot, workerPid, how }, 'worker not renewed: the next one died');
+  }
+
+  // ── end ───────────────────────────────────────────────────────────────────
+
+  #leave(): void {
+    if (this.#phase !== 'gone') this.#phase = 'leaving';
+    this.#failStep('it was given up');
+    for (const timer of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
+    this.#endIfEmpty();
+  }
+
+  #drain(worker: WorkerProcess, { idleMs, graceMs, isLast, lastMs }: Retirement): void {
+    const slots = [worker.slot, ...worker.covers];
+    const last = slots
+      .flatMap((slot) => this.#parts.keys.map((key) => ({ slot, key })))
+      .filter(isLast);
+    worker.drain({ idleMs, graceMs, last, lastMs });
+  }
+
+  #killAfter(ms: number): void {
+    const late = setTimeout(() => {
+      for (const worker of this.workers) worker.kill();
+    }, ms);
+    void this.#ended.promise.then(() => clearTimeout(late));
+  }
+
+  #endIfEmpty(): void {
+    if (this.#phase !== 'leaving' || this.workers.length > 0) return;
+    this.#phase = 'gone';
+    this.#parts.close();
+    this.#ended.resolve();
+  }
+}
