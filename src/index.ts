@@ -1,5 +1,6 @@
 /** The public API of Sluice, and nothing else. */
 export { Server, type ServerOptions } from './server/server.ts';
+export { tcpService, type TcpService, type TcpServiceOptions } from './server/tcp-service.ts';
 export type { StartHook, Started } from './server/start-hooks.ts';
 export {
   backgroundService,
@@ -29,6 +30,7 @@ export type {
 export type { Clock } from './shared/time/clock.ts';
 export type { Log } from './shared/log/log.ts';
 export { TcpHealthCheck, type TcpHealthCheckOptions } from './worker/balance/health-check.ts';
+export type { StreamFacts, StreamHandler } from './worker/downstream/streams.ts';
 export {
   LoadBalancer,
   type LoadBalancerOptions,

@@ -2,6 +2,7 @@
 import cluster from 'node:cluster';
 import { readBoot, type Boot } from '../shared/ipc/boot.ts';
 import { IPC_VERSION, type ToSupervisor, type ToWorker } from '../shared/ipc/messages.ts';
+import type { BootService } from '../shared/ipc/plan.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
 import { openLibc } from '../shared/memory/libc.ts';
 import { createSegment, mapSegment, type Segment } from '../shared/memory/segment.ts';
@@ -10,7 +11,8 @@ import { machineTime } from '../shared/time/time.ts';
 import { startWorker, type Worker, type WorkerService } from '../worker/start.ts';
 import { BackgroundService } from './background-service.ts';
 import { dependenciesOf, type Dependencies } from './dependencies.ts';
-import { HttpProxyService, type Service } from './service.ts';
+import { HttpProxyService, type ListeningService, type Service } from './service.ts';
+import { TcpService } from './tcp-service.ts';
 import { version } from './version.ts';
 
 /** A worker whose supervisor is gone serves on so long, for a new one to take over the sockets. */
@@ -63,6 +65,13 @@ async function startOrSay({
       services: services
         .filter((service) => service instanceof HttpProxyService)
         .map((service) => withSettings(service, boot, dependencies)),
+      streams: services
+        .filter((service) => service instanceof TcpService)
+        .map((service) => {
+          const { name, handler, limits } = service;
+          const after = dependencies.get(name) ?? [];
+          return { name, handler, own: limits, settings: settingsOf(service, boot), after };
+        }),
       tasks: services
         .filter((service) => service instanceof BackgroundService)
         .map(({ name, task }) => ({ name, task, after: dependencies.get(name) ?? [] })),
@@ -97,14 +106,19 @@ function withSettings(
   dependencies: Dependencies,
 ): WorkerService {
   const { name, proxy, timing, showMetrics } = service;
+  const settings = settingsOf(service, boot);
+  const after = dependencies.get(name) ?? [];
+  return { name, proxy, settings, own: timing, showMetrics, after };
+}
+
+function settingsOf({ name }: ListeningService, boot: Boot): BootService {
   const settings = boot.services.find((each) => each.name === name);
   if (settings === undefined) {
     throw new Error(
       `service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`,
     );
   }
-  const after = dependencies.get(name) ?? [];
-  return { name, proxy, settings, own: timing, showMetrics, after };
+  return settings;
 }
 
 function mapSegments(boot: Boot): ReadonlyMap<string, Segment> {

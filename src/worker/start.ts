@@ -20,8 +20,10 @@ import { allBalancers } from './balance/load-balancer.ts';
 import type { Accept, ListenTarget } from './downstream/accept.ts';
 import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
-import { Listener } from './downstream/listener.ts';
-import type { DownstreamOptions } from './downstream/settings.ts';
+import { Http1Connection } from './downstream/http1-connection.ts';
+import { Listener, type ListenerParts } from './downstream/listener.ts';
+import type { DownstreamOptions, ListenerOptions } from './downstream/settings.ts';
+import { streamConnector, type StreamHandler } from './downstream/streams.ts';
 import { openFigures } from './figures.ts';
 import { startProber } from './health/prober.ts';
 import { pathAllowances } from './http/path.ts';
@@ -54,6 +56,31 @@ export interface WorkerService {
   readonly after?: readonly Dependency[];
 }
 
+/** A service whose clients speak a protocol of the program's own. */
+export interface StreamService {
+  readonly name: string;
+  readonly handler: StreamHandler;
+  readonly settings: Omit<BootService, 'name'>;
+  /** Instead of what the settings say. */
+  readonly own: StreamLimits;
+  readonly after?: readonly Dependency[];
+}
+
+/** What a program may say about the connections of such a service. */
+export interface StreamLimits {
+  /** Per worker; further ones are closed. Default: what the limit on open files allows. */
+  readonly maxConnections?: number | undefined;
+  /** Per client address and worker. Default 1,024. */
+  readonly maxConnectionsPerClient?: number | undefined;
+  /** Without a byte in either direction; then the connection is closed. Default 3,600,000 ms. */
+  readonly idleTimeoutMs?: number | undefined;
+  /**
+   * Our side stays open when the client has ended its own, and must be ended by the handler. Default
+   * false, as in Node: the client's end, once read, ends ours.
+   */
+  readonly allowHalfOpen?: boolean | undefined;
+}
+
 /** What a program may say about the waits and retries of a service. */
 export interface ServiceTiming {
   /** For a phase that returns a promise. Default 30,000 ms. */
@@ -79,6 +106,7 @@ export interface WorkerParts {
   readonly accessLog?: AccessLog;
   /** Instead of the network. */
   readonly network?: Network;
+  readonly streams?: readonly StreamService[];
   /** Of background services; each runs once there is the duty for it. */
   readonly tasks?: readonly WorkerTask[];
   /** Background services that are ready already. */
@@ -299,22 +327,29 @@ interface Opening {
 
 /** Each service as soon as what it depends on is ready. */
 async function openListeners(
-  { boot, services, listeners: grants, log, network }: WorkerParts,
+  { boot, services, streams = [], listeners: grants, log, network }: WorkerParts,
   { deadlines, recorder, readiness, listeners }: Opening,
   open: (service: WorkerService) => OpenProxy,
   stopping: AbortSignal,
 ): Promise<void> {
-  const budget = new ConnectionBudget(maxConnectionsOf(services));
-  const openService = async (service: WorkerService) => {
-    const { name, after = [] } = service;
-    const options = downstreamOptions(service, open(service), { deadlines, budget, log });
+  const shared = {
+    deadlines,
+    budget: new ConnectionBudget(maxConnectionsOf(services, streams)),
+    log,
+  };
+  const protocols = [
+    ...services.map((service) => overHttp(service, open(service), shared)),
+    ...streams.map((service) => overStreams(service, shared, recorder, stopping)),
+  ];
+  const openProtocol = async ({ name, after = [], alpn, options, connector }: Protocol) => {
     await readiness.wait(name, after, stopping);
     for (const grant of grants) {
       if (grant.service !== name) continue;
       const listener = await Listener.open({
         target: targetOf(grant),
-        tls: grant.tls && new TlsServer(identityFrom(grant.tls, boot)),
+        tls: grant.tls && new TlsServer(identityFrom(grant.tls, boot), alpn),
         options,
+        connector,
         figures: recorder.service(name),
         onError: (error) => log.error({ err: error, service: name }, 'cannot accept'),
         accept: network?.accept,
@@ -324,7 +359,7 @@ async function openListeners(
     readiness.mark(name);
   };
   try {
-    await Promise.all(services.map(openService));
+    await Promise.all(protocols.map(openProtocol));
   } catch (thrown) {
     // Told to drain while a service was waited for: it will not be needed any more.
     if (!stopping.aborted) throw thrown;
@@ -352,24 +387,97 @@ function boundAddress({ service, place, tls }: ListenerGrant, listener: Listener
 }
 
 /** What the limit on open files allows, or what the services were told to take, if that is more. */
-function maxConnectionsOf(services: readonly WorkerService[]): number {
-  const told = services.map(({ settings }) => settings.limits.max_connections ?? 0);
+function maxConnectionsOf(
+  services: readonly WorkerService[],
+  streams: readonly StreamService[],
+): number {
+  const told = [
+    ...services.map(({ settings }) => settings.limits.max_connections),
+    ...streams.map(({ own }) => own.maxConnections),
+  ];
   return Math.max(
     defaultMaxConnections(),
-    told.reduce((sum, each) => sum + each, 0),
+    told.reduce((sum: number, each = 0) => sum + each, 0),
   );
 }
 
-interface DownstreamParts {
+interface Shared {
   readonly deadlines: Deadlines;
   readonly budget: ConnectionBudget;
   readonly log: Log;
 }
 
+/** What the clients of a service speak, as its listeners need it. */
+interface Protocol {
+  readonly name: string;
+  readonly after?: readonly Dependency[] | undefined;
+  readonly alpn: readonly string[];
+  readonly options: ListenerOptions;
+  readonly connector: ListenerParts['connector'];
+}
+
+function overHttp(service: WorkerService, proxy: OpenProxy, shared: Shared): Protocol {
+  const { name, after } = service;
+  const options = downstreamOptions(service, proxy, shared);
+  return {
+    name,
+    after,
+    alpn: ['http/1.1'],
+    options,
+    connector(server) {
+      const perConnection = { ...options, server };
+      return (transport, onClosed) => new Http1Connection(transport, perConnection, onClosed);
+    },
+  };
+}
+
+function overStreams(
+  service: StreamService,
+  { deadlines, budget, log }: Shared,
+  recorder: Recorder,
+  stopping: AbortSignal,
+): Protocol {
+  const { name, after, handler, own, settings } = service;
+  const { limits, timeouts, trusted_proxies } = settings;
+  const max = own.maxConnections ?? limits.max_connections ?? defaultMaxConnections();
+  const perClient = own.maxConnectionsPerClient ?? limits.max_connections_per_client;
+  return {
+    name,
+    after,
+    alpn: [],
+    options: {
+      deadlines,
+      timeouts: { tlsHandshakeMs: timeouts.tls_handshake },
+      admission: new Admission(
+        { maxConnections: max, maxConnectionsPerClient: perClient },
+        budget,
+        trustFrom(trusted_proxies),
+      ),
+      mayConnect: undefined,
+      onHandshakeFailed: handshakeFailed(name, log),
+    },
+    connector: streamConnector({
+      handler,
+      deadlines,
+      idleMs: own.idleTimeoutMs ?? timeouts.tunnel_idle,
+      allowHalfOpen: own.allowHalfOpen ?? false,
+      figures: recorder.service(name),
+      signal: stopping,
+      log: log.child({ service: name }),
+    }),
+  };
+}
+
+/** At debug, since anyone can make as many of these as they like. */
+function handshakeFailed(service: string, log: Log): ListenerOptions['onHandshakeFailed'] {
+  return (reason, client) =>
+    log.debug({ service, client: client.address, reason }, 'TLS handshake failed');
+}
+
 function downstreamOptions(
   { name, settings: { limits, timeouts, trusted_proxies } }: WorkerService,
   proxy: OpenProxy,
-  { deadlines, budget, log }: DownstreamParts,
+  { deadlines, budget, log }: Shared,
 ): DownstreamOptions {
   return {
     deadlines,
@@ -401,8 +509,6 @@ function downstreamOptions(
     ),
     handle: (exchange) => proxy.handle(exchange),
     mayConnect: proxy.mayConnect,
-    // At debug, since anyone can make as many of these as they like.
-    onHandshakeFailed: (reason, client) =>
-      log.debug({ service: name, client: client.address, reason }, 'TLS handshake failed'),
+    onHandshakeFailed: handshakeFailed(name, log),
   };
 }

@@ -117,13 +117,13 @@ const metrics: readonly Metric[] = [
   },
   serviceMetric(
     'sluice_request_bytes_total',
-    'Request body bytes read from clients.',
+    'Request body bytes read from clients; of a TCP service, all bytes.',
     'counter',
     ServiceSlot.requestBytes,
   ),
   serviceMetric(
     'sluice_response_bytes_total',
-    'Response body bytes written to clients.',
+    'Response body bytes written to clients; of a TCP service, all bytes.',
     'counter',
     ServiceSlot.responseBytes,
   ),
