@@ -42,7 +42,7 @@ export { maglev } from './worker/balance/maglev.ts';
 export { random } from './worker/balance/random.ts';
 export { roundRobin } from './worker/balance/round-robin.ts';
 export type { Candidate, Picker, Selection } from './worker/balance/selection.ts';
-export type { SocketAddress, TlsFacts } from './worker/http/exchange.ts';
+export type { ParentRequest, SocketAddress, TlsFacts } from './worker/http/exchange.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';
 export { RateLimiter } from './worker/limits/rate-limiter.ts';
@@ -74,6 +74,8 @@ export type {
   Session,
   SessionTimeouts,
 } from './worker/proxy/session.ts';
+export type { SubrequestAnswer } from './worker/proxy/subrequest-answer.ts';
+export type { SubrequestInit } from './worker/proxy/subrequests.ts';
 export type { Task, TaskContext } from './worker/tasks/task.ts';
 export type { TcpKeepAlive } from './worker/transport/node-internals.ts';
 export type { ConnectProxyOptions } from './worker/upstream/connect-proxy.ts';

@@ -29,6 +29,7 @@ import type { Filter } from '../../src/worker/proxy/filter.ts';
 import { dispatch, type DispatchRoute } from '../../src/worker/proxy/dispatch.ts';
 import { openProxy } from '../../src/worker/proxy/open-proxy.ts';
 import type { ProxyHttp } from '../../src/worker/proxy/proxy-http.ts';
+import { BackgroundSubrequests } from '../../src/worker/proxy/background-subrequests.ts';
 import { ProxyService } from '../../src/worker/proxy/proxy-service.ts';
 import { RetryPolicy } from '../../src/worker/proxy/retry-policy.ts';
 import type { Transport } from '../../src/worker/transport/transport.ts';
@@ -160,6 +161,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
       return taken;
     },
   } as unknown as Connector;
+  const log = createLog({ level: 'error', destination: 'stderr' } as never);
   const ofService = {
     name: 'edge',
     connector,
@@ -167,13 +169,18 @@ function openEngine(proxy: ProxyHttp<unknown>) {
     time: machineTime,
     recorder,
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
-    log: createLog({ level: 'error', destination: 'stderr' } as never),
+    log,
     maxAttempts: 3,
     retry: new RetryPolicy({}),
     phaseTimeoutMs: 30_000,
     requestTimeoutMs: undefined,
     forwarding: { via: 'sluice' },
     paths: {},
+    subrequests: {
+      serve() {},
+      background: new BackgroundSubrequests(machineTime, log),
+      time: machineTime,
+    },
   };
   const opened = openProxy(proxy, (each) => new ProxyService({ ...ofService, proxy: each }));
   const clientTransport = new SilentTransport();

@@ -32,9 +32,11 @@ import { bindLimiters } from './limits/rate-limiter.ts';
 import { openAccessLog, type AccessLog } from './observe/access-log.ts';
 import { recordProcessFigures } from './observe/process-figures.ts';
 import { RequestHeadParser } from './protocol/http1/request-head.ts';
+import { BackgroundSubrequests } from './proxy/background-subrequests.ts';
 import { openProxy, type OpenProxy } from './proxy/open-proxy.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
+import type { SubrequestHost } from './proxy/subrequests.ts';
 import { RetryPolicy, type RetryOptions } from './proxy/retry-policy.ts';
 import { BackgroundTask, type WorkerTask } from './tasks/background-task.ts';
 import { Readiness } from './tasks/readiness.ts';
@@ -168,6 +170,7 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
   });
   const maxAttempts = boot.settings.max_retries;
   const shared = { connector, deadlines, time, recorder, accessLog, log, maxAttempts };
+  const background = new BackgroundSubrequests(time, log);
   const readiness = new Readiness(time, parts.readyServices);
   const tasks = tasksFrom(parts, readiness);
   const stopping = new AbortController();
@@ -196,7 +199,16 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       },
       paths: pathAllowances(paths),
     };
-    return openProxy(service.proxy, (proxy) => new ProxyService({ ...ofService, proxy }));
+    const subrequests: SubrequestHost = {
+      serve: (exchange) => opened.handle(exchange),
+      background,
+      time,
+    };
+    const opened = openProxy(
+      service.proxy,
+      (proxy) => new ProxyService({ ...ofService, proxy, subrequests }),
+    );
+    return opened;
   };
   let stopProber: (() => void) | undefined;
   let opening: Promise<void> | undefined;
@@ -244,8 +256,10 @@ export async function startWorker(parts: WorkerParts): Promise<Worker> {
       for (const listener of opened) listener.stopAccepting();
       const cut = setTimeout(() => {
         for (const listener of opened) listener.cut();
+        background.cut();
       }, graceMs);
       await Promise.all(opened.map((listener) => listener.drain(idleMs)));
+      await background.drain();
       clearTimeout(cut);
       await tasksStopped;
       stopProber?.();

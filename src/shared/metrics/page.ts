@@ -84,6 +84,12 @@ const metrics: readonly Metric[] = [
     ServiceSlot.inFlight,
   ),
   serviceMetric(
+    'sluice_subrequests_total',
+    'Subrequests that phases have made; the other figures of a service are about requests of clients.',
+    'counter',
+    ServiceSlot.subrequests,
+  ),
+  serviceMetric(
     'sluice_connections_open',
     'Client connections open now.',
     'gauge',

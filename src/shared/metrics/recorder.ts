@@ -90,6 +90,11 @@ export class ServiceRecorder {
     this.#add(ServiceSlot.responseBytes, sent);
   }
 
+  /** A request that no client has sent; it counts nowhere else. */
+  subrequestEnded(): void {
+    this.#add(ServiceSlot.subrequests, 1);
+  }
+
   failed(code: ErrorCode): void {
     this.#add(ServiceSlot.errors + ERROR_INDEX.get(code)!, 1);
   }
