@@ -1,4 +1,5 @@
 /** The public API of Sluice, and nothing else. */
+export type { CreateOptions } from './server/create-options.ts';
 export { Server, type ServerOptions } from './server/server.ts';
 export { tcpService, type TcpService, type TcpServiceOptions } from './server/tcp-service.ts';
 export type { StartHook, Started } from './server/start-hooks.ts';

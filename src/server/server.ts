@@ -10,6 +10,7 @@ import { sealMetrics } from '../shared/metrics/program.ts';
 import { monotonicNs, type Clock } from '../shared/time/clock.ts';
 import type { PemContents } from '../shared/tls/pem-files.ts';
 import type { Service } from './service.ts';
+import type { CreateOptions } from './create-options.ts';
 import type { SupervisorSide } from './supervisor-side.ts';
 import type { StartHook } from './start-hooks.ts';
 import { loadSync } from './load-sync.ts';
@@ -48,12 +49,20 @@ export class Server {
    */
   static fromArgs({ args, clock = monotonicNs }: ServerOptions = {}): Server {
     if (cluster.isWorker) return new Server(clock, undefined);
-    // Only in the supervisor: the schema library is slow to load and workers do not need it.
-    const { SupervisorSide } = loadSync<typeof import('./supervisor-side.ts')>(
-      './supervisor-side',
-      import.meta.url,
-    );
-    return new Server(clock, SupervisorSide.fromArgs(args ?? process.argv.slice(2)));
+    return new Server(clock, supervisorSide().fromArgs(args ?? process.argv.slice(2)));
+  }
+
+  /**
+   * As `fromArgs`, with options in code instead of a command line. If something is wrong with
+   * them or with the configuration, it says so and ends the process.
+   *
+   * @example
+   * const server = Server.create({ configuration: { threads: 2, log: { level: 'warn' } } });
+   */
+  static create(options: CreateOptions = {}): Server {
+    const { clock = monotonicNs } = options;
+    if (cluster.isWorker) return new Server(clock, undefined);
+    return new Server(clock, supervisorSide().fromOptions(options));
   }
 
   /**
@@ -102,4 +111,10 @@ export class Server {
     const { runWorker } = await import('./worker-side.ts');
     return runWorker(this.#services, this.clock);
   }
+}
+
+/** Loaded in the first process alone: the schema library takes its time, and workers do not need it. */
+function supervisorSide(): typeof SupervisorSide {
+  const path = './supervisor-side';
+  return loadSync<typeof import('./supervisor-side.ts')>(path, import.meta.url).SupervisorSide;
 }
