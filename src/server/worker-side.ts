@@ -8,6 +8,7 @@ import { openLibc } from '../shared/memory/libc.ts';
 import { createSegment, mapSegment, type Segment } from '../shared/memory/segment.ts';
 import type { Clock } from '../shared/time/clock.ts';
 import { machineTime } from '../shared/time/time.ts';
+import { inlineMore } from '../worker/inlining.ts';
 import { startWorker, type Worker, type WorkerService } from '../worker/start.ts';
 import { BackgroundService } from './background-service.ts';
 import { dependenciesOf, type Dependencies } from './dependencies.ts';
@@ -28,6 +29,7 @@ export async function runWorker(services: readonly Service[], clock: Clock): Pro
   const { promise: built, resolve: reportBuilt } = Promise.withResolvers<Worker>();
   const started = startOrSay({ services, boot, start, clock, log, reportBuilt });
   const worker = await built;
+  inlineMore();
   tell({ kind: 'built' });
   void started.then(({ addresses }) => tell({ kind: 'ready', addresses }));
 
