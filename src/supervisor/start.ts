@@ -3,7 +3,7 @@ import { closeSync } from 'node:fs';
 import type { Settings } from '../shared/config/settings.ts';
 import { writeBoot, type Boot, type SegmentGrant } from '../shared/ipc/boot.ts';
 import { taskDuty, type BoundAddress } from '../shared/ipc/messages.ts';
-import { showPlace } from '../shared/ipc/place.ts';
+import { showPlace, type Place } from '../shared/ipc/place.ts';
 import type { ListenAddress, Plan } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
 import { openLibc, type Libc } from '../shared/memory/libc.ts';
@@ -21,16 +21,21 @@ import { limitEvictions } from '../shared/memory/limit-table.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import { MetricsPage } from '../shared/metrics/page.ts';
 import { bindMetrics } from '../shared/metrics/program.ts';
-import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
+import { startAdminServer, type AdminOptions, type AdminServer } from './admin/admin-server.ts';
 import type { ControlPath } from './control/control-path.ts';
-import { openControlServer, type ControlServer } from './control/control-server.ts';
-import type { Inheritance } from './inheritance.ts';
+import {
+  openControlServer,
+  type ControlOptions,
+  type ControlServer,
+} from './control/control-server.ts';
+import type { Inheritance, InheritedSockets } from './inheritance.ts';
 import { ListeningSockets } from './listeners/sockets.ts';
 import { SegmentStore } from './memory/segment-store.ts';
 import { giveLogFiles } from './log-files.ts';
 import { refused, type Operations, type Supervisor } from './operations.ts';
+import type { OwnSocket } from './own-socket.ts';
 import { removePidFile, takeOverPidFile, writePidFile } from './pid-file.ts';
-import { become, identityOf, type Identity } from './privileges.ts';
+import { become, identityOf } from './privileges.ts';
 import { StartupError } from './startup-error.ts';
 import { Fleet } from './workers/fleet.ts';
 
@@ -48,7 +53,7 @@ export interface SupervisorParts {
 
 export interface StartedSupervisor extends Supervisor {
   readonly addresses: readonly BoundAddress[];
-  readonly adminAddress: { readonly host: string; readonly port: number } | undefined;
+  readonly adminAddress: Place | undefined;
   /** Becomes the main process in place of a predecessor, which serves until this has returned. */
   takeOver(predecessor: number): void;
   /** For a successor. The descriptors stay ours until `drain('handed-off')`. */
@@ -87,10 +92,12 @@ export async function startSupervisor(
     closeAll: () => Promise<void>,
   ): Promise<StartedSupervisor> {
     const { threads, pid_file } = settings;
+    let handedOff = false;
     const identity = identityOf(settings.user, settings.group);
     const libc = libcOrWarn(log);
     if (libc === undefined) listen.forEach(refuseUnixSocket);
-    const sockets = libc && new ListeningSockets(libc, inheritance?.sockets);
+    const heirlooms = sortSockets(inheritance?.sockets);
+    const sockets = libc && new ListeningSockets(libc, heirlooms.services);
     if (sockets !== undefined) closers.push(() => sockets.close());
     const prepared = sockets?.prepare(listen, threads);
     if (pid_file !== undefined) {
@@ -149,13 +156,24 @@ export async function startSupervisor(
           limits.map(({ name }) => ({ name, evictions: limitEvictions(segments.find(name)) })),
         shared: libc !== undefined,
         version,
+        // The start has read the configuration too, and it was good.
+        lastReload() {
+          const { startedAt, lastReload } = operations.status();
+          return lastReload ?? { successful: true, at: startedAt };
+        },
       },
       'fleet-and-process',
     );
-    const admin = await openAdmin(settings, page, fleet, operations);
-    if (admin !== undefined) closers.push(() => admin.close());
-    const control = libc && (await openControl(parts, identity, libc));
-    if (control !== undefined) closers.push(() => control.close());
+    const own = { libc, owner: identity, operations, log };
+    const admin = await openAdmin(settings, {
+      ...own,
+      inherited: heirlooms.admin,
+      metrics: () => page.text(),
+    });
+    if (admin !== undefined) closers.push(() => admin.close(handedOff));
+    const control =
+      libc && (await openControl(parts.control, { ...own, libc, inherited: heirlooms.control }));
+    if (control !== undefined) closers.push(() => control.close(handedOff));
     giveLogFiles(logFilesOf(settings), identity);
     become(identity);
     closers.push(() => fleet.kill());
@@ -166,12 +184,16 @@ export async function startSupervisor(
 
     return {
       addresses,
-      adminAddress: admin?.address,
+      adminAddress: admin?.place,
       takeOver(predecessor) {
         if (pid_file !== undefined) takeOverPidFile(pid_file, predecessor);
       },
       inventory: () => ({
-        sockets: sockets?.inventory ?? [],
+        sockets: [
+          ...(sockets?.inventory ?? []),
+          ...inventoryOf(CONTROL_KEY, control?.socket),
+          ...inventoryOf(ADMIN_KEY, admin?.socket),
+        ],
         segments: store.inventory,
       }),
       status: () => ({
@@ -195,7 +217,8 @@ export async function startSupervisor(
       },
       async drain(reason) {
         // Else the kernel would go on completing handshakes for workers that accept no more.
-        if (reason === 'handed-off') sockets?.leave();
+        handedOff = reason === 'handed-off';
+        if (handedOff) sockets?.leave();
         else sockets?.close();
         const graceMs = settings.grace_period_seconds * 1000;
         const lateMs = settings.graceful_shutdown_timeout_seconds * 1000;
@@ -254,18 +277,32 @@ function logFilesOf({ error_log, access_log }: Settings): string[] {
   return error_log === undefined ? files : [error_log, ...files];
 }
 
+/** Of the supervisor's own sockets; those of services are addresses and have a colon. */
+const CONTROL_KEY = 'control';
+const ADMIN_KEY = 'admin';
+
+function sortSockets(inherited: readonly InheritedSockets[] = []) {
+  return {
+    control: inherited.find(({ key }) => key === CONTROL_KEY),
+    admin: inherited.find(({ key }) => key === ADMIN_KEY),
+    services: inherited.filter(({ key }) => key !== CONTROL_KEY && key !== ADMIN_KEY),
+  };
+}
+
+function inventoryOf(key: string, socket: OwnSocket | undefined): InheritedSockets[] {
+  return socket === undefined ? [] : [{ key, place: socket.place, fds: [socket.fd] }];
+}
+
 async function openControl(
-  { control, operations, log }: SupervisorParts,
-  { uid }: Identity,
-  libc: Libc,
+  { path, explicit }: ControlPath,
+  options: Omit<ControlOptions, 'path'>,
 ): Promise<ControlServer | undefined> {
-  const { path, explicit } = control;
   try {
-    return await openControlServer({ path, uid, operations, libc, log });
+    return await openControlServer({ ...options, path });
   } catch (thrown) {
     const reason = `cannot listen on the control socket ${path}: ${(thrown as Error).message}`;
     if (explicit) throw new StartupError(reason, { cause: thrown });
-    log.warn(
+    options.log.warn(
       { reason },
       'only signals reach this process; name a socket of its own with control_sock',
     );
@@ -275,19 +312,11 @@ async function openControl(
 
 async function openAdmin(
   { admin }: Settings,
-  page: MetricsPage,
-  fleet: Fleet,
-  operations: Operations,
+  options: Omit<AdminOptions, 'place' | 'token'>,
 ): Promise<AdminServer | undefined> {
   if (admin === undefined) return undefined;
   try {
-    return await startAdminServer({
-      listen: admin.listen,
-      metrics: () => page.text(),
-      readiness: () =>
-        fleet.slots.some(({ state }) => state === 'ready') ? undefined : 'no worker is ready',
-      status: () => operations.status(),
-    });
+    return await startAdminServer({ ...options, place: admin.listen, token: admin.token });
   } catch (thrown) {
     throw new StartupError((thrown as Error).message, { cause: thrown });
   }
