@@ -5,6 +5,7 @@
 import './runtime-floor.ts';
 import cluster from 'node:cluster';
 import type { Settings } from '../shared/config/settings.ts';
+import { refuseUnknown } from '../shared/config/options.ts';
 import { readBoot } from '../shared/ipc/boot.ts';
 import { sealMetrics } from '../shared/metrics/program.ts';
 import { monotonicNs, type Clock } from '../shared/time/clock.ts';
@@ -46,8 +47,12 @@ export class Server {
    * Reads the command line (`-c FILE -t --threads N`) and the configuration it
    * names. With `--help`, `--version`, or something wrong with either, it says
    * so and ends the process.
+   *
+   * @throws {TypeError} an option is unknown
    */
-  static fromArgs({ args, clock = monotonicNs }: ServerOptions = {}): Server {
+  static fromArgs(options: ServerOptions = {}): Server {
+    refuseUnknown('Server.fromArgs', options, { args: true, clock: true });
+    const { args, clock = monotonicNs } = options;
     if (cluster.isWorker) return new Server(clock, undefined);
     return new Server(clock, supervisorSide().fromArgs(args ?? process.argv.slice(2)));
   }
