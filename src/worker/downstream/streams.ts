@@ -26,7 +26,7 @@ export interface StreamFacts {
  * the handler returns. Throwing is logged, and resets it. A connection that breaks closes the
  * stream without an `error` event.
  */
-export type StreamHandler = (stream: Duplex, facts: StreamFacts) => void | Promise<void>;
+export type StreamHandler = (stream: Duplex, facts: StreamFacts) => unknown;
 
 export interface StreamsParts {
   readonly handler: StreamHandler;
