@@ -1,5 +1,7 @@
 /** The public API of Sluice, and nothing else. */
+export type { CreateOptions } from './server/create-options.ts';
 export { Server, type ServerOptions } from './server/server.ts';
+export { tcpService, type TcpService, type TcpServiceOptions } from './server/tcp-service.ts';
 export type { StartHook, Started } from './server/start-hooks.ts';
 export {
   backgroundService,
@@ -29,6 +31,7 @@ export type {
 export type { Clock } from './shared/time/clock.ts';
 export type { Log } from './shared/log/log.ts';
 export { TcpHealthCheck, type TcpHealthCheckOptions } from './worker/balance/health-check.ts';
+export type { StreamFacts, StreamHandler } from './worker/downstream/streams.ts';
 export {
   LoadBalancer,
   type LoadBalancerOptions,
@@ -40,7 +43,7 @@ export { maglev } from './worker/balance/maglev.ts';
 export { random } from './worker/balance/random.ts';
 export { roundRobin } from './worker/balance/round-robin.ts';
 export type { Candidate, Picker, Selection } from './worker/balance/selection.ts';
-export type { SocketAddress, TlsFacts } from './worker/http/exchange.ts';
+export type { ParentRequest, SocketAddress, TlsFacts } from './worker/http/exchange.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';
 export { RateLimiter } from './worker/limits/rate-limiter.ts';
@@ -72,6 +75,8 @@ export type {
   Session,
   SessionTimeouts,
 } from './worker/proxy/session.ts';
+export type { SubrequestAnswer } from './worker/proxy/subrequest-answer.ts';
+export type { SubrequestInit } from './worker/proxy/subrequests.ts';
 export type { Task, TaskContext } from './worker/tasks/task.ts';
 export type { TcpKeepAlive } from './worker/transport/node-internals.ts';
 export type { ConnectProxyOptions } from './worker/upstream/connect-proxy.ts';

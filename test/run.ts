@@ -7,6 +7,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 const FOLDERS = [
   'test/architecture.test.ts',
@@ -43,12 +44,16 @@ function main(): number {
   return run([process.execPath, ...options, ...files]);
 }
 
+/** Hundreds of processes load the same modules: stripping and compiling them once takes half off their start. */
+const COMPILE_CACHE = fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url));
+
 function testFiles(path: string): string[] {
   return path.endsWith('.test.ts') ? [path] : globSync(`${path}/**/*.test.ts`).sort();
 }
 
 function run([command = '', ...args]: string[]): number {
-  const { status, error } = spawnSync(command, args, { stdio: 'inherit' });
+  const env = { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE };
+  const { status, error } = spawnSync(command, args, { stdio: 'inherit', env });
   if (error !== undefined) process.stderr.write(`cannot run ${command}: ${error.message}\n`);
   return status ?? 1;
 }

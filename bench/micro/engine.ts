@@ -23,12 +23,14 @@ import { Admission, ConnectionBudget } from '../../src/worker/downstream/admissi
 import { Http1Connection } from '../../src/worker/downstream/http1-connection.ts';
 import { balancersFrom, gateway } from '../../src/worker/filters/gateway.ts';
 import { openAccessLog } from '../../src/worker/observe/access-log.ts';
+import { inlineMore } from '../../src/worker/inlining.ts';
 import { RequestHeadParser } from '../../src/worker/protocol/http1/request-head.ts';
 import { withFilters } from '../../src/worker/proxy/compose.ts';
 import type { Filter } from '../../src/worker/proxy/filter.ts';
 import { dispatch, type DispatchRoute } from '../../src/worker/proxy/dispatch.ts';
 import { openProxy } from '../../src/worker/proxy/open-proxy.ts';
 import type { ProxyHttp } from '../../src/worker/proxy/proxy-http.ts';
+import { BackgroundSubrequests } from '../../src/worker/proxy/background-subrequests.ts';
 import { ProxyService } from '../../src/worker/proxy/proxy-service.ts';
 import { RetryPolicy } from '../../src/worker/proxy/retry-policy.ts';
 import type { Transport } from '../../src/worker/transport/transport.ts';
@@ -39,6 +41,8 @@ import type { HttpPeer } from '../../src/worker/upstream/peer.ts';
 const WARM_UP = 200_000;
 const ROUNDS = 100;
 const REQUESTS = 6_400;
+/** No machine is so slow that a connection would be closed before its turn comes. */
+const LONG_MS = 3_600_000;
 
 const CONF = `
 version: 1
@@ -160,6 +164,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
       return taken;
     },
   } as unknown as Connector;
+  const log = createLog({ level: 'error', destination: 'stderr' } as never);
   const ofService = {
     name: 'edge',
     connector,
@@ -167,13 +172,18 @@ function openEngine(proxy: ProxyHttp<unknown>) {
     time: machineTime,
     recorder,
     accessLog: openAccessLog('/dev/null', { onDropped() {}, onReopenFailed() {} }),
-    log: createLog({ level: 'error', destination: 'stderr' } as never),
+    log,
     maxAttempts: 3,
     retry: new RetryPolicy({}),
     phaseTimeoutMs: 30_000,
     requestTimeoutMs: undefined,
     forwarding: { via: 'sluice' },
     paths: {},
+    subrequests: {
+      serve() {},
+      background: new BackgroundSubrequests(machineTime, log),
+      time: machineTime,
+    },
   };
   const opened = openProxy(proxy, (each) => new ProxyService({ ...ofService, proxy: each }));
   const clientTransport = new SilentTransport();
@@ -183,12 +193,12 @@ function openEngine(proxy: ProxyHttp<unknown>) {
       deadlines,
       headParser: new RequestHeadParser(),
       timeouts: {
-        tlsHandshakeMs: 30_000,
-        requestHeadMs: 30_000,
-        requestBodyMs: 30_000,
-        responseWriteMs: 30_000,
-        tunnelIdleMs: 30_000,
-        keepAliveMs: 30_000,
+        tlsHandshakeMs: LONG_MS,
+        requestHeadMs: LONG_MS,
+        requestBodyMs: LONG_MS,
+        responseWriteMs: LONG_MS,
+        tunnelIdleMs: LONG_MS,
+        keepAliveMs: LONG_MS,
       },
       limits: { maxBodyBytes: 1_000_000, minRate: 0, maxRequests: Number.MAX_SAFE_INTEGER },
       admission: new Admission(
@@ -207,6 +217,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
 }
 
 async function main(): Promise<void> {
+  inlineMore();
   const folder = mkdtempSync(join(tmpdir(), 'sluice-micro-'));
   const plain = gatewayOf(folder);
   const engine = openEngine(plain);

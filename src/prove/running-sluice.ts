@@ -23,12 +23,12 @@ export function runningSluice({ conf, command }: RunningSluiceOptions): Subject 
   const loaded = loadConfig(conf, process.env);
   if (!loaded.ok) throw new ProveFailure(formatProblems(loaded.problems, loaded.source));
   const { services, admin, grace_period_seconds } = loaded.settings;
-  if (admin === undefined) {
+  if (admin === undefined || 'path' in admin.listen) {
     throw new ProveFailure(
-      `${conf}: the proof reads the admin page; add one, such as admin: { listen: 127.0.0.1:9180 }`,
+      `${conf}: the proof reads the admin page over TCP; add one, such as admin: { listen: 127.0.0.1:9180 }`,
     );
   }
-  const page = new StatusPage(showPlace(admin.listen));
+  const page = new StatusPage(showPlace(admin.listen), admin.token);
   const endpoints = services.flatMap(({ listen }) => listen.flatMap(endpointOf));
   if (endpoints.length === 0)
     throw new ProveFailure(

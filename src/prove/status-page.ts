@@ -19,14 +19,16 @@ export interface Status {
 
 export class StatusPage {
   readonly #url: string;
+  readonly #headers: Readonly<Record<string, string>>;
 
   /** @param address `host:port` of the admin page */
-  constructor(address: string) {
+  constructor(address: string, token?: string) {
     this.#url = `http://${address}/status`;
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
   async read(): Promise<Status> {
-    const answer = await fetch(this.#url);
+    const answer = await fetch(this.#url, { headers: this.#headers });
     return (await answer.json()) as Status;
   }
 

@@ -1,4 +1,5 @@
 /** A task of the program that runs once on the host and not in every worker. */
+import { refuseNoTime, refuseUnknown } from '../shared/config/options.ts';
 import type { Task } from '../worker/tasks/task.ts';
 import { Service } from './service.ts';
 
@@ -16,13 +17,11 @@ export class BackgroundService extends Service {
   readonly task: Task;
   readonly readyTimeoutMs: number;
 
-  constructor(name: string, task: Task, { readyTimeoutMs = READY_TIMEOUT_MS }: BackgroundOptions) {
+  constructor(name: string, task: Task, options: BackgroundOptions) {
     super(name);
-    if (!(readyTimeoutMs > 0 && readyTimeoutMs < 2 ** 31)) {
-      throw new TypeError(
-        `backgroundService "${name}": expected readyTimeoutMs in milliseconds, above 0, got ${readyTimeoutMs}`,
-      );
-    }
+    const { readyTimeoutMs = READY_TIMEOUT_MS } = options;
+    refuseUnknown('backgroundService', options, { readyTimeoutMs: true });
+    refuseNoTime('backgroundService', { readyTimeoutMs });
     this.task = task;
     this.readyTimeoutMs = readyTimeoutMs;
   }
@@ -32,7 +31,7 @@ export class BackgroundService extends Service {
  * Makes a service of a task; add it to a server. One of the workers runs the task, and
  * another when that one ends. During an upgrade the old and the new server have one each.
  *
- * @throws {TypeError} the timeout is none
+ * @throws {TypeError} an option is unknown or makes no sense
  */
 export function backgroundService(
   name: string,

@@ -2,7 +2,12 @@
 import type { Answer } from '../worker/proxy/answer.ts';
 import { isPending, type Awaitable, type RequestOutcome } from '../worker/proxy/proxy-http.ts';
 import type { Session } from '../worker/proxy/session.ts';
-import { httpProxyService, type HttpProxyService, type ServiceOptions } from './service.ts';
+import {
+  checkOptions,
+  httpProxyService,
+  type HttpProxyService,
+  type ServiceOptions,
+} from './service.ts';
 
 /**
  * Answers a request with what `session.respond…` has made; returning nothing is a 404,
@@ -10,8 +15,14 @@ import { httpProxyService, type HttpProxyService, type ServiceOptions } from './
  */
 export type HttpHandler = (session: Session<undefined>) => Awaitable<RequestOutcome>;
 
-/** Makes a service of a handler; give it addresses and add it to a server. Its name is `http` unless you say otherwise. */
+/**
+ * Makes a service of a handler; give it addresses and add it to a server. Its name is
+ * `http` unless you say otherwise.
+ *
+ * @throws {TypeError} an option is unknown or makes no sense
+ */
 export function httpService(handler: HttpHandler, options: ServiceOptions = {}): HttpProxyService {
+  checkOptions('httpService', options);
   return httpProxyService<undefined>(
     {
       requestFilter(session) {

@@ -8,6 +8,7 @@
  * away. What prom-client tells about a process is left out, since that would be a
  * different one with each scrape.
  */
+import { refuseUnknown } from '../shared/config/options.ts';
 import { METRICS_TYPE } from '../shared/metrics/content-type.ts';
 import type { MetricsPage, MetricsSource } from '../shared/metrics/page.ts';
 import type { Session } from '../worker/proxy/session.ts';
@@ -25,12 +26,14 @@ export interface PrometheusOptions {
  * Makes a service that answers `GET /metrics`; add it to a server.
  *
  * @param address `127.0.0.1:9090`, `[::1]:9090`; whoever reaches it can read the figures
- * @throws {TypeError} the address is neither
+ * @throws {TypeError} the address is neither, or an option unknown
  */
 export function prometheusService(
   address: string,
-  { name = 'metrics' }: PrometheusOptions = {},
+  options: PrometheusOptions = {},
 ): HttpProxyService {
+  refuseUnknown('prometheusService', options, { name: true });
+  const { name = 'metrics' } = options;
   const shown = new ShownMetrics();
   const { proxy } = httpService((session) => shown.answer(session));
   return new HttpProxyService(name, proxy, {

@@ -5,12 +5,14 @@
 import './runtime-floor.ts';
 import cluster from 'node:cluster';
 import type { Settings } from '../shared/config/settings.ts';
+import { refuseUnknown } from '../shared/config/options.ts';
 import { isCheck, readBoot } from '../shared/ipc/boot.ts';
 import { sealMetrics } from '../shared/metrics/program.ts';
 import { monotonicNs, type Clock } from '../shared/time/clock.ts';
 import type { PemContents } from '../shared/tls/pem-files.ts';
 import type { Service } from './service.ts';
-import type { SupervisorSide } from './supervisor-side.ts';
+import type { CreateOptions } from './create-options.ts';
+import type { Role, SupervisorSide } from './supervisor-side.ts';
 import type { StartHook } from './start-hooks.ts';
 import { loadSync } from './load-sync.ts';
 
@@ -45,16 +47,29 @@ export class Server {
    * Reads the command line (`-c FILE -t --threads N`) and the configuration it
    * names. With `--help`, `--version`, or something wrong with either, it says
    * so and ends the process.
+   *
+   * @throws {TypeError} an option is unknown
    */
-  static fromArgs({ args, clock = monotonicNs }: ServerOptions = {}): Server {
-    const role = cluster.isWorker && isCheck() ? 'check' : 'first';
-    if (cluster.isWorker && role === 'first') return new Server(clock, undefined);
-    // Only in the supervisor, and for it: the schema library is slow to load and workers do not need it.
-    const { SupervisorSide } = loadSync<typeof import('./supervisor-side.ts')>(
-      './supervisor-side',
-      import.meta.url,
-    );
-    return new Server(clock, SupervisorSide.fromArgs(args ?? process.argv.slice(2), role));
+  static fromArgs(options: ServerOptions = {}): Server {
+    refuseUnknown('Server.fromArgs', options, { args: true, clock: true });
+    const { args, clock = monotonicNs } = options;
+    const role = roleHere();
+    if (role === 'worker') return new Server(clock, undefined);
+    return new Server(clock, supervisorSide().fromArgs(args ?? process.argv.slice(2), role));
+  }
+
+  /**
+   * As `fromArgs`, with options in code instead of a command line. If something is wrong with
+   * them or with the configuration, it says so and ends the process.
+   *
+   * @example
+   * const server = Server.create({ configuration: { threads: 2, log: { level: 'warn' } } });
+   */
+  static create(options: CreateOptions = {}): Server {
+    const { clock = monotonicNs } = options;
+    const role = roleHere();
+    if (role === 'worker') return new Server(clock, undefined);
+    return new Server(clock, supervisorSide().fromOptions(options, role));
   }
 
   /**
@@ -103,4 +118,16 @@ export class Server {
     const { runWorker } = await import('./worker-side.ts');
     return runWorker(this.#services, this.clock);
   }
+}
+
+/** Loaded in the first process alone: the schema library takes its time, and workers do not need it. */
+/** What this process of the program is for. */
+function roleHere(): Role | 'worker' {
+  if (!cluster.isWorker) return 'first';
+  return isCheck() ? 'check' : 'worker';
+}
+
+function supervisorSide(): typeof SupervisorSide {
+  const path = './supervisor-side';
+  return loadSync<typeof import('./supervisor-side.ts')>(path, import.meta.url).SupervisorSide;
 }

@@ -1,4 +1,5 @@
 /** Services: what a program gives a server to run. */
+import { refuseNoTime, refuseUnknown } from '../shared/config/options.ts';
 import type { BootService, ListenAddress } from '../shared/ipc/plan.ts';
 import { DEFAULT_UNIX_MODE, type Place } from '../shared/ipc/place.ts';
 import type { MetricsSource } from '../shared/metrics/page.ts';
@@ -73,9 +74,11 @@ export abstract class ListeningService extends Service {
    *
    * @param address as for `addTcp`
    * @param files PEM files; they are read and checked before anything starts
-   * @throws {TypeError} the address is none
+   * @throws {TypeError} the address is none, or an option unknown
    */
-  addTls(address: string, { cert, key }: IdentityFiles): this {
+  addTls(address: string, files: IdentityFiles): this {
+    refuseUnknown('addTls', files, { cert: true, key: true });
+    const { cert, key } = files;
     return this.addListener(tcpPlace('addTls', address), { cert, key });
   }
 
@@ -83,9 +86,11 @@ export abstract class ListeningService extends Service {
    * Accepts connections on a Unix socket, whose file appears with the start and goes with the end.
    *
    * @param path of the file
-   * @throws {TypeError} the path is empty, or the mode no set of permissions
+   * @throws {TypeError} the path is empty, the mode no set of permissions, or an option unknown
    */
-  addUnix(path: string, { mode = DEFAULT_UNIX_MODE }: UnixOptions = {}): this {
+  addUnix(path: string, options: UnixOptions = {}): this {
+    refuseUnknown('addUnix', options, { mode: true });
+    const { mode = DEFAULT_UNIX_MODE } = options;
     if (path === '') throw new TypeError('addUnix: expected the path of a socket, got ""');
     if (!Number.isInteger(mode) || mode < 0 || mode > 0o777)
       throw new TypeError(`addUnix: expected a mode such as 0o660, got ${mode}`);
@@ -134,11 +139,36 @@ function tcpPlace(caller: string, address: string): Place {
   );
 }
 
-/** Makes a service of your phases; give it addresses and add it to a server. */
+/**
+ * Makes a service of your phases; give it addresses and add it to a server.
+ *
+ * @throws {TypeError} an option is unknown or makes no sense, or `upstreamPeer` is missing
+ */
 export function httpProxyService<Ctx>(
   proxy: ProxyHttp<Ctx>,
   options: ServiceOptions = {},
 ): HttpProxyService {
+  checkOptions('httpProxyService', options);
+  if (typeof proxy.upstreamPeer !== 'function')
+    throw new TypeError('httpProxyService: expected a proxy with the phase upstreamPeer');
   // Inside, nothing looks into a context: only the phases that made it do.
   return new HttpProxyService(options.name ?? 'proxy', proxy, { timing: options });
+}
+
+const OPTIONS = { name: true, phaseTimeoutMs: true, requestTimeoutMs: true, retry: true } as const;
+
+const RETRY_OPTIONS = {
+  statuses: true,
+  budgetPercent: true,
+  minConcurrent: true,
+  backOffMs: true,
+  maxBackOffMs: true,
+} as const;
+
+/** @throws {TypeError} one is unknown or makes no sense */
+export function checkOptions(caller: string, options: ServiceOptions): void {
+  const { phaseTimeoutMs, requestTimeoutMs, retry = {} } = options;
+  refuseUnknown(caller, options, OPTIONS);
+  refuseUnknown(`${caller}: retry`, retry, RETRY_OPTIONS);
+  refuseNoTime(caller, { phaseTimeoutMs, requestTimeoutMs });
 }

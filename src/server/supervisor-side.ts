@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { defaultConfig, loadConfig } from '../shared/config/load.ts';
-import type { Loaded } from '../shared/config/load.ts';
+import { defaultConfig, loadConfig, objectConfig } from '../shared/config/load.ts';
+import type { Loaded, Refused } from '../shared/config/load.ts';
 import { formatProblem, formatProblems } from '../shared/config/problem.ts';
 import type { Settings } from '../shared/config/settings.ts';
 import { collide, showPlace } from '../shared/ipc/place.ts';
@@ -24,6 +24,7 @@ import {
   type SupervisorParts,
 } from '../supervisor/start.ts';
 import { StartupError } from '../supervisor/startup-error.ts';
+import { optionsFrom, type CreateOptions } from './create-options.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { ListeningService, type Service } from './service.ts';
 import { runStartHooks, type StartHook } from './start-hooks.ts';
@@ -89,11 +90,19 @@ export class SupervisorSide {
     }
   }
 
-  static #load(options: Options, role: Role): SupervisorSide {
-    const loaded =
-      options.conf === undefined
-        ? defaultConfig(process.env)
-        : loadConfig(options.conf, process.env);
+  /** As `fromArgs`, with what a program says instead of a command line. */
+  static fromOptions(options: CreateOptions, role: Role): SupervisorSide {
+    if (role === 'check') refuseWhateverIsThrown();
+    try {
+      return SupervisorSide.#load(optionsFrom(options), role, options.configuration);
+    } catch (thrown) {
+      return refuse(thrown, role);
+    }
+  }
+
+  /** @param configuration instead of a file */
+  static #load(options: Options, role: Role, configuration?: object): SupervisorSide {
+    const loaded = load(options.conf, configuration);
     if (!loaded.ok) return endRefused(formatProblems(loaded.problems, loaded.source), role);
     return new SupervisorSide(loaded, options, role);
   }
@@ -237,6 +246,11 @@ export class SupervisorSide {
     }
     log.info({ addresses, admin, threads: this.settings.threads }, 'serving');
   }
+}
+
+function load(conf: string | undefined, configuration: object | undefined): Loaded | Refused {
+  if (configuration !== undefined) return objectConfig(configuration, process.env);
+  return conf === undefined ? defaultConfig(process.env) : loadConfig(conf, process.env);
 }
 
 /** @throws {StartupError} they cannot all begin */

@@ -7,7 +7,7 @@ import {
   type ToSupervisor,
   type ToWorker,
 } from '../shared/ipc/messages.ts';
-import type { Plan } from '../shared/ipc/plan.ts';
+import type { BootService, Plan } from '../shared/ipc/plan.ts';
 import { createLog, type Log } from '../shared/log/log.ts';
 import { openLibc } from '../shared/memory/libc.ts';
 import { createSegment, mapSegment, type Segment } from '../shared/memory/segment.ts';
@@ -15,10 +15,12 @@ import { standardSegments } from '../shared/memory/segments.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import type { Clock } from '../shared/time/clock.ts';
 import { machineTime } from '../shared/time/time.ts';
+import { inlineMore } from '../worker/inlining.ts';
 import { buildWorker, type Worker, type WorkerParts, type WorkerService } from '../worker/start.ts';
 import { BackgroundService } from './background-service.ts';
 import { dependenciesOf, type Dependencies } from './dependencies.ts';
-import { HttpProxyService, type Service } from './service.ts';
+import { HttpProxyService, type ListeningService, type Service } from './service.ts';
+import { TcpService } from './tcp-service.ts';
 import { version } from './version.ts';
 
 /** A worker whose supervisor is gone serves on so long, for a new one to take over the sockets. */
@@ -32,6 +34,7 @@ export async function runWorker(services: readonly Service[], clock: Clock): Pro
   tell({ kind: 'hello', version: IPC_VERSION });
   const start = await told.next('start');
   const worker = await orSay(log, () => build({ services, boot, start, clock, log }));
+  inlineMore();
   tell({ kind: 'built' });
 
   const order = await untilDrained(worker, start.slot, told, log);
@@ -92,13 +95,20 @@ export function buildForTrial(services: readonly Service[], plan: Plan): void {
 function partsOf(
   services: readonly Service[],
   boot: Boot,
-): Pick<WorkerParts, 'boot' | 'services' | 'tasks'> {
+): Pick<WorkerParts, 'boot' | 'services' | 'streams' | 'tasks'> {
   const dependencies = dependenciesOf(services);
   return {
     boot,
     services: services
       .filter((service) => service instanceof HttpProxyService)
       .map((service) => withSettings(service, boot, dependencies)),
+    streams: services
+      .filter((service) => service instanceof TcpService)
+      .map((service) => {
+        const { name, handler, limits } = service;
+        const after = dependencies.get(name) ?? [];
+        return { name, handler, own: limits, settings: settingsOf(service, boot), after };
+      }),
     tasks: services
       .filter((service) => service instanceof BackgroundService)
       .map(({ name, task }) => ({ name, task, after: dependencies.get(name) ?? [] })),
@@ -126,14 +136,19 @@ function withSettings(
   dependencies: Dependencies,
 ): WorkerService {
   const { name, proxy, timing, showMetrics } = service;
+  const settings = settingsOf(service, boot);
+  const after = dependencies.get(name) ?? [];
+  return { name, proxy, settings, own: timing, showMetrics, after };
+}
+
+function settingsOf({ name }: ListeningService, boot: Boot): BootService {
   const settings = boot.services.find((each) => each.name === name);
   if (settings === undefined) {
     throw new Error(
       `service "${name}" exists in this worker but not in the supervisor: services must not depend on the process`,
     );
   }
-  const after = dependencies.get(name) ?? [];
-  return { name, proxy, settings, own: timing, showMetrics, after };
+  return settings;
 }
 
 function mapSegments(boot: Boot): ReadonlyMap<string, Segment> {

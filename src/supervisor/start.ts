@@ -1,6 +1,7 @@
 /** Builds the supervisor from its parts. No other file knows them all, so start reading here. */
 import type { Settings } from '../shared/config/settings.ts';
 import type { BoundAddress } from '../shared/ipc/messages.ts';
+import type { Place } from '../shared/ipc/place.ts';
 import type { Plan } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
 import { LabelTable } from '../shared/memory/label-table.ts';
@@ -9,17 +10,22 @@ import { limitEvictions } from '../shared/memory/limit-table.ts';
 import { LABELS_SEGMENT } from '../shared/memory/segments.ts';
 import { MetricsPage } from '../shared/metrics/page.ts';
 import { bindMetrics } from '../shared/metrics/program.ts';
-import { startAdminServer, type AdminServer } from './admin/admin-server.ts';
+import { startAdminServer, type AdminOptions, type AdminServer } from './admin/admin-server.ts';
 import type { ControlPath } from './control/control-path.ts';
-import { openControlServer, type ControlServer } from './control/control-server.ts';
-import type { Inheritance } from './inheritance.ts';
+import {
+  openControlServer,
+  type ControlOptions,
+  type ControlServer,
+} from './control/control-server.ts';
+import type { Inheritance, InheritedSockets } from './inheritance.ts';
 import { ListeningSockets } from './listeners/sockets.ts';
 import { carryOver } from './memory/carry-over.ts';
 import { SegmentStore } from './memory/segment-store.ts';
 import { giveLogFiles } from './log-files.ts';
 import { refused, type DrainReason, type Operations, type Supervisor } from './operations.ts';
+import type { OwnSocket } from './own-socket.ts';
 import { removePidFile, takeOverPidFile, writePidFile } from './pid-file.ts';
-import { become, identityOf, type Identity } from './privileges.ts';
+import { become, identityOf } from './privileges.ts';
 import { Reloader } from './reload/reload.ts';
 import { LAST_CONNECTIONS_MS, Staging, type Draft } from './reload/staging.ts';
 import { StartupError } from './startup-error.ts';
@@ -41,7 +47,7 @@ export interface SupervisorParts {
 
 export interface StartedSupervisor extends Supervisor {
   readonly addresses: readonly BoundAddress[];
-  readonly adminAddress: { readonly host: string; readonly port: number } | undefined;
+  readonly adminAddress: Place | undefined;
   /** Becomes the main process in place of a predecessor, which serves until this has returned. */
   takeOver(predecessor: number): void;
   /** For a successor. The descriptors stay ours until `drain('handed-off')`. */
@@ -82,9 +88,11 @@ export async function startSupervisor(
     closeAll: () => Promise<void>,
   ): Promise<StartedSupervisor> {
     const { pid_file } = settings;
+    let handedOff = false;
     const identity = identityOf(settings.user, settings.group);
     const libc = libcOrWarn(log);
-    const sockets = libc && new ListeningSockets(libc, inheritance?.sockets);
+    const heirlooms = sortSockets(inheritance?.sockets);
+    const sockets = libc && new ListeningSockets(libc, heirlooms.services);
     if (sockets !== undefined) closers.push(() => sockets.close());
     const store = new SegmentStore(libc, carryOver, inheritance?.segments);
     const ledger = new Ledger();
@@ -130,13 +138,24 @@ export async function startSupervisor(
         limits: () => limitsOf(reloader.serving),
         shared: libc !== undefined,
         version,
+        // The start has read the configuration too, and it was good.
+        lastReload() {
+          const { startedAt, lastReload } = operations.status();
+          return lastReload ?? { successful: true, at: startedAt };
+        },
       },
       'fleet-and-process',
     );
-    const admin = await openAdmin(settings, page, fleet, operations);
-    if (admin !== undefined) closers.push(() => admin.close());
-    const control = libc && (await openControl(parts, identity, libc));
-    if (control !== undefined) closers.push(() => control.close());
+    const own = { libc, owner: identity, operations, log };
+    const admin = await openAdmin(settings, {
+      ...own,
+      inherited: heirlooms.admin,
+      metrics: () => page.text(),
+    });
+    if (admin !== undefined) closers.push(() => admin.close(handedOff));
+    const control =
+      libc && (await openControl(parts.control, { ...own, libc, inherited: heirlooms.control }));
+    if (control !== undefined) closers.push(() => control.close(handedOff));
     giveLogFiles(logFilesOf(settings), identity);
     become(identity);
     closers.push(() => fleet.kill());
@@ -144,12 +163,16 @@ export async function startSupervisor(
 
     return {
       addresses: fleet.addresses,
-      adminAddress: admin?.address,
+      adminAddress: admin?.place,
       takeOver(predecessor) {
         if (pid_file !== undefined) takeOverPidFile(pid_file, predecessor);
       },
       inventory: () => ({
-        sockets: sockets?.inventory ?? [],
+        sockets: [
+          ...(sockets?.inventory ?? []),
+          ...inventoryOf(CONTROL_KEY, control?.socket),
+          ...inventoryOf(ADMIN_KEY, admin?.socket),
+        ],
         segments: store.inventory,
       }),
       status: () => ({
@@ -173,7 +196,8 @@ export async function startSupervisor(
       },
       async drain(reason) {
         // Else the kernel would go on completing handshakes for workers that accept no more.
-        if (reason === 'handed-off') sockets?.leave();
+        handedOff = reason === 'handed-off';
+        if (handedOff) sockets?.leave();
         else sockets?.close();
         await fleet.drain(leaving(reason, reloader.serving.plan.settings));
         await closeAll();
@@ -244,18 +268,32 @@ function logFilesOf({ error_log, access_log }: Settings): string[] {
   return error_log === undefined ? files : [error_log, ...files];
 }
 
+/** Of the supervisor's own sockets; those of services are addresses and have a colon. */
+const CONTROL_KEY = 'control';
+const ADMIN_KEY = 'admin';
+
+function sortSockets(inherited: readonly InheritedSockets[] = []) {
+  return {
+    control: inherited.find(({ key }) => key === CONTROL_KEY),
+    admin: inherited.find(({ key }) => key === ADMIN_KEY),
+    services: inherited.filter(({ key }) => key !== CONTROL_KEY && key !== ADMIN_KEY),
+  };
+}
+
+function inventoryOf(key: string, socket: OwnSocket | undefined): InheritedSockets[] {
+  return socket === undefined ? [] : [{ key, place: socket.place, fds: [socket.fd] }];
+}
+
 async function openControl(
-  { control, operations, log }: SupervisorParts,
-  { uid }: Identity,
-  libc: Libc,
+  { path, explicit }: ControlPath,
+  options: Omit<ControlOptions, 'path'>,
 ): Promise<ControlServer | undefined> {
-  const { path, explicit } = control;
   try {
-    return await openControlServer({ path, uid, operations, libc, log });
+    return await openControlServer({ ...options, path });
   } catch (thrown) {
     const reason = `cannot listen on the control socket ${path}: ${(thrown as Error).message}`;
     if (explicit) throw new StartupError(reason, { cause: thrown });
-    log.warn(
+    options.log.warn(
       { reason },
       'only signals reach this process; name a socket of its own with control_sock',
     );
@@ -265,19 +303,11 @@ async function openControl(
 
 async function openAdmin(
   { admin }: Settings,
-  page: MetricsPage,
-  fleet: Fleet,
-  operations: Operations,
+  options: Omit<AdminOptions, 'place' | 'token'>,
 ): Promise<AdminServer | undefined> {
   if (admin === undefined) return undefined;
   try {
-    return await startAdminServer({
-      listen: admin.listen,
-      metrics: () => page.text(),
-      readiness: () =>
-        fleet.slots.some(({ state }) => state === 'ready') ? undefined : 'no worker is ready',
-      status: () => operations.status(),
-    });
+    return await startAdminServer({ ...options, place: admin.listen, token: admin.token });
   } catch (thrown) {
     throw new StartupError((thrown as Error).message, { cause: thrown });
   }

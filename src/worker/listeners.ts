@@ -12,24 +12,46 @@ import type { Log } from '../shared/log/log.ts';
 import type { ServiceRecorder } from '../shared/metrics/recorder.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import type { Accept, ListenTarget } from './downstream/accept.ts';
-import { Listener } from './downstream/listener.ts';
-import type { DownstreamOptions } from './downstream/settings.ts';
+import { Listener, type ListenerParts } from './downstream/listener.ts';
+import type { ListenerOptions } from './downstream/settings.ts';
 import type { Readiness } from './tasks/readiness.ts';
 import type { Dependency } from './tasks/task.ts';
 import type { TlsServer } from './tls/server.ts';
 
-/** How the connections of a service are served. */
-export interface ServiceDoor {
+/** What the clients of a service speak, as its listeners need it. */
+export interface Protocol {
+  /** Of the service. */
   readonly name: string;
   /** Accepts connections only once these are ready. */
-  readonly after: readonly Dependency[];
-  readonly options: DownstreamOptions;
-  readonly figures: ServiceRecorder;
+  readonly after?: readonly Dependency[] | undefined;
+  readonly alpn: readonly string[];
+  readonly options: ListenerOptions;
+  readonly connector: ListenerParts['connector'];
+}
+
+/** By service and certificate. */
+export class TlsServers {
+  readonly #servers = new Map<string, TlsServer>();
+
+  add(service: string, files: IdentityFiles, server: TlsServer): void {
+    this.#servers.set(tlsKey(service, files), server);
+  }
+
+  find(service: string, files: IdentityFiles): TlsServer {
+    const server = this.#servers.get(tlsKey(service, files));
+    if (server === undefined) throw new Error(`no TLS was built for service "${service}"`);
+    return server;
+  }
+}
+
+function tlsKey(service: string, { cert, key }: IdentityFiles): string {
+  return JSON.stringify([service, cert, key]);
 }
 
 export interface WorkerListenersParts {
-  readonly services: readonly ServiceDoor[];
-  readonly tlsFor: (files: IdentityFiles) => TlsServer;
+  readonly protocols: readonly Protocol[];
+  readonly figuresOf: (service: string) => ServiceRecorder;
+  readonly tlsServers: TlsServers;
   readonly readiness: Readiness;
   /** Nothing is opened any more. */
   readonly stopping: AbortSignal;
@@ -63,10 +85,10 @@ export class WorkerListeners {
    * @throws {Error} one of them cannot be listened on
    */
   async accept(slot: number, grants: readonly ListenerGrant[]): Promise<BoundAddress[]> {
-    const { services, stopping } = this.#parts;
+    const { protocols, stopping } = this.#parts;
     this.#open = this.#open.filter(({ listener }) => !listener.hasEnded);
     const addresses = new Map<ListenerGrant, BoundAddress>();
-    const openings = services.map((service) => this.#acceptFor(service, slot, grants, addresses));
+    const openings = protocols.map((each) => this.#acceptFor(each, slot, grants, addresses));
     this.#opening = Promise.allSettled([this.#opening, ...openings]);
     try {
       await Promise.all(openings);
@@ -77,30 +99,32 @@ export class WorkerListeners {
   }
 
   async #acceptFor(
-    service: ServiceDoor,
+    protocol: Protocol,
     slot: number,
     grants: readonly ListenerGrant[],
     addresses: Map<ListenerGrant, BoundAddress>,
   ): Promise<void> {
     const { readiness, stopping } = this.#parts;
-    await readiness.wait(service.name, service.after, stopping);
+    const { name, after = [] } = protocol;
+    await readiness.wait(name, after, stopping);
     for (const grant of grants) {
-      if (grant.service !== service.name) continue;
-      const listener = await this.#listen(service, grant);
+      if (grant.service !== name) continue;
+      const listener = await this.#listen(protocol, grant);
       this.#open.push({ slot, key: grant.key, listener });
       addresses.set(grant, boundAddress(grant, listener));
     }
-    readiness.mark(service.name);
+    readiness.mark(name);
   }
 
-  #listen({ options, figures }: ServiceDoor, grant: ListenerGrant): Promise<Listener> {
-    const { tlsFor, log, accept } = this.#parts;
+  #listen({ options, connector }: Protocol, grant: ListenerGrant): Promise<Listener> {
+    const { tlsServers, figuresOf, log, accept } = this.#parts;
     const { service, tls } = grant;
     return Listener.open({
       options,
-      figures,
+      connector,
+      figures: figuresOf(service),
       target: targetOf(grant),
-      tls: tls && tlsFor(tls),
+      tls: tls && tlsServers.find(service, tls),
       onError: (error) => log.error({ err: error, service }, 'cannot accept'),
       accept,
     });

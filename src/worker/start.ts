@@ -13,6 +13,7 @@ import { PeerTable } from '../shared/memory/peer-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';
 import { PEERS_SEGMENT } from '../shared/memory/segments.ts';
 import type { MetricsSource } from '../shared/metrics/page.ts';
+import type { Recorder } from '../shared/metrics/recorder.ts';
 import type { IdentityFiles } from '../shared/tls/pem-files.ts';
 import { Deadlines } from '../shared/time/deadlines.ts';
 import type { Time } from '../shared/time/time.ts';
@@ -20,19 +21,23 @@ import { allBalancers } from './balance/load-balancer.ts';
 import type { Accept } from './downstream/accept.ts';
 import { Admission, ConnectionBudget } from './downstream/admission.ts';
 import { defaultMaxConnections } from './downstream/open-files.ts';
-import type { DownstreamOptions } from './downstream/settings.ts';
+import { Http1Connection } from './downstream/http1-connection.ts';
+import type { DownstreamOptions, ListenerOptions } from './downstream/settings.ts';
+import { streamConnector, type StreamHandler } from './downstream/streams.ts';
 import { openFigures } from './figures.ts';
 import { startProber } from './health/prober.ts';
 import { pathAllowances } from './http/path.ts';
 import { trustFrom } from './http/trust.ts';
 import { bindLimiters } from './limits/rate-limiter.ts';
-import { WorkerListeners } from './listeners.ts';
+import { TlsServers, WorkerListeners, type Protocol } from './listeners.ts';
 import { openAccessLog, type AccessLog } from './observe/access-log.ts';
 import { recordProcessFigures } from './observe/process-figures.ts';
 import { RequestHeadParser } from './protocol/http1/request-head.ts';
+import { BackgroundSubrequests } from './proxy/background-subrequests.ts';
 import { openProxy, type OpenProxy } from './proxy/open-proxy.ts';
 import type { ProxyHttp } from './proxy/proxy-http.ts';
 import { ProxyService } from './proxy/proxy-service.ts';
+import type { SubrequestHost } from './proxy/subrequests.ts';
 import { RetryPolicy, type RetryOptions } from './proxy/retry-policy.ts';
 import { BackgroundTask, type WorkerTask } from './tasks/background-task.ts';
 import { Readiness } from './tasks/readiness.ts';
@@ -52,6 +57,31 @@ export interface WorkerService {
   readonly showMetrics?: ((source: MetricsSource) => void) | undefined;
   /** Accepts connections only once these are ready. */
   readonly after?: readonly Dependency[];
+}
+
+/** A service whose clients speak a protocol of the program's own. */
+export interface StreamService {
+  readonly name: string;
+  readonly handler: StreamHandler;
+  readonly settings: Omit<BootService, 'name'>;
+  /** Instead of what the settings say. */
+  readonly own: StreamLimits;
+  readonly after?: readonly Dependency[];
+}
+
+/** What a program may say about the connections of such a service. */
+export interface StreamLimits {
+  /** Per worker; further ones are closed. Default: what the limit on open files allows. */
+  readonly maxConnections?: number | undefined;
+  /** Per client address and worker. Default 1,024. */
+  readonly maxConnectionsPerClient?: number | undefined;
+  /** Without a byte in either direction; then the connection is closed. Default 3,600,000 ms. */
+  readonly idleTimeoutMs?: number | undefined;
+  /**
+   * Our side stays open when the client has ended its own, and must be ended by the handler. Default
+   * false, as in Node: the client's end, once read, ends ours.
+   */
+  readonly allowHalfOpen?: boolean | undefined;
 }
 
 /** What a program may say about the waits and retries of a service. */
@@ -78,6 +108,7 @@ export interface WorkerParts {
   readonly accessLog?: AccessLog;
   /** Instead of the network. */
   readonly network?: Network;
+  readonly streams?: readonly StreamService[];
   /** Of background services; each runs once there is the duty for it. */
   readonly tasks?: readonly WorkerTask[];
   /** Background services that are ready already. */
@@ -151,6 +182,7 @@ export function buildWorker(parts: WorkerParts): Worker {
   });
   const maxAttempts = boot.settings.max_retries;
   const shared = { connector, deadlines, time, recorder, accessLog, log, maxAttempts };
+  const background = new BackgroundSubrequests(time, log);
   const readiness = new Readiness(time, parts.readyServices);
   const tasks = tasksFrom(parts, readiness);
   const stopping = new AbortController();
@@ -178,18 +210,31 @@ export function buildWorker(parts: WorkerParts): Worker {
       },
       paths: pathAllowances(paths),
     };
-    return openProxy(service.proxy, (proxy) => new ProxyService({ ...ofService, proxy }));
+    const subrequests: SubrequestHost = {
+      serve: (exchange) => opened.handle(exchange),
+      background,
+      time,
+    };
+    const opened = openProxy(
+      service.proxy,
+      (proxy) => new ProxyService({ ...ofService, proxy, subrequests }),
+    );
+    return opened;
   };
-  const budget = new ConnectionBudget(maxConnectionsOf(parts.services));
-  const identities = tlsServers(boot);
+  const { streams = [] } = parts;
+  const ofListeners = {
+    deadlines,
+    budget: new ConnectionBudget(maxConnectionsOf(parts.services, streams)),
+    log,
+  };
+  const protocols = [
+    ...parts.services.map((service) => overHttp(service, proxyServiceOf(service), ofListeners)),
+    ...streams.map((service) => overStreams(service, ofListeners, recorder, stopping.signal)),
+  ];
   const listeners = new WorkerListeners({
-    services: parts.services.map((service) => ({
-      name: service.name,
-      after: service.after ?? [],
-      options: downstreamOptions(service, proxyServiceOf(service), { deadlines, budget, log }),
-      figures: recorder.service(service.name),
-    })),
-    tlsFor: (files) => identities.get(identityKey(files))!,
+    protocols,
+    figuresOf: (service) => recorder.service(service),
+    tlsServers: tlsServers(boot, protocols),
     readiness,
     stopping: stopping.signal,
     accept: network?.accept,
@@ -239,14 +284,20 @@ export function buildWorker(parts: WorkerParts): Worker {
         parts.reports?.dutyEnded('health-probes', 'stopped');
       }
       const tasksStopped = stopTasks(tasks, order.graceMs, parts);
+      const cutBackground = setTimeout(() => background.cut(), order.graceMs);
       await listeners.drain(order);
+      await background.drain();
+      clearTimeout(cutBackground);
       await tasksStopped;
       connector.close();
       stopFigures();
       await accessLog.close();
     },
 
-    cut: () => listeners.cut(),
+    cut() {
+      listeners.cut();
+      background.cut();
+    },
   };
 }
 
@@ -295,17 +346,14 @@ function need(segments: ReadonlyMap<string, Segment>, name: string): Segment {
   return segment;
 }
 
-/** One for each certificate that the program serves with, by `identityKey`. */
-function tlsServers(boot: Boot): ReadonlyMap<string, TlsServer> {
-  const servers = new Map<string, TlsServer>();
-  for (const { tls } of boot.listen) {
-    if (tls !== undefined) servers.set(identityKey(tls), new TlsServer(identityFrom(tls, boot)));
+/** One for each certificate of a service, so that one that cannot be served is found before anybody connects. */
+function tlsServers(boot: Boot, protocols: readonly Protocol[]): TlsServers {
+  const servers = new TlsServers();
+  for (const { service, tls } of boot.listen) {
+    const alpn = protocols.find(({ name }) => name === service)?.alpn ?? [];
+    if (tls !== undefined) servers.add(service, tls, new TlsServer(identityFrom(tls, boot), alpn));
   }
   return servers;
-}
-
-function identityKey({ cert, key }: IdentityFiles): string {
-  return JSON.stringify([cert, key]);
 }
 
 function identityFrom({ cert, key }: IdentityFiles, { pem }: Boot): Identity {
@@ -318,24 +366,88 @@ function identityFrom({ cert, key }: IdentityFiles, { pem }: Boot): Identity {
 }
 
 /** What the limit on open files allows, or what the services were told to take, if that is more. */
-function maxConnectionsOf(services: readonly WorkerService[]): number {
-  const told = services.map(({ settings }) => settings.limits.max_connections ?? 0);
+function maxConnectionsOf(
+  services: readonly WorkerService[],
+  streams: readonly StreamService[],
+): number {
+  const told = [
+    ...services.map(({ settings }) => settings.limits.max_connections),
+    ...streams.map(({ own }) => own.maxConnections),
+  ];
   return Math.max(
     defaultMaxConnections(),
-    told.reduce((sum, each) => sum + each, 0),
+    told.reduce((sum: number, each = 0) => sum + each, 0),
   );
 }
 
-interface DownstreamParts {
+interface Shared {
   readonly deadlines: Deadlines;
   readonly budget: ConnectionBudget;
   readonly log: Log;
 }
 
+function overHttp(service: WorkerService, proxy: OpenProxy, shared: Shared): Protocol {
+  const { name, after } = service;
+  const options = downstreamOptions(service, proxy, shared);
+  return {
+    name,
+    after,
+    alpn: ['http/1.1'],
+    options,
+    connector(server) {
+      const perConnection = { ...options, server };
+      return (transport, onClosed) => new Http1Connection(transport, perConnection, onClosed);
+    },
+  };
+}
+
+function overStreams(
+  service: StreamService,
+  { deadlines, budget, log }: Shared,
+  recorder: Recorder,
+  stopping: AbortSignal,
+): Protocol {
+  const { name, after, handler, own, settings } = service;
+  const { limits, timeouts, trusted_proxies } = settings;
+  const max = own.maxConnections ?? limits.max_connections ?? defaultMaxConnections();
+  const perClient = own.maxConnectionsPerClient ?? limits.max_connections_per_client;
+  return {
+    name,
+    after,
+    alpn: [],
+    options: {
+      deadlines,
+      timeouts: { tlsHandshakeMs: timeouts.tls_handshake },
+      admission: new Admission(
+        { maxConnections: max, maxConnectionsPerClient: perClient },
+        budget,
+        trustFrom(trusted_proxies),
+      ),
+      mayConnect: undefined,
+      onHandshakeFailed: handshakeFailed(name, log),
+    },
+    connector: streamConnector({
+      handler,
+      deadlines,
+      idleMs: own.idleTimeoutMs ?? timeouts.tunnel_idle,
+      allowHalfOpen: own.allowHalfOpen ?? false,
+      figures: recorder.service(name),
+      signal: stopping,
+      log: log.child({ service: name }),
+    }),
+  };
+}
+
+/** At debug, since anyone can make as many of these as they like. */
+function handshakeFailed(service: string, log: Log): ListenerOptions['onHandshakeFailed'] {
+  return (reason, client) =>
+    log.debug({ service, client: client.address, reason }, 'TLS handshake failed');
+}
+
 function downstreamOptions(
   { name, settings: { limits, timeouts, trusted_proxies } }: WorkerService,
   proxy: OpenProxy,
-  { deadlines, budget, log }: DownstreamParts,
+  { deadlines, budget, log }: Shared,
 ): DownstreamOptions {
   return {
     deadlines,
@@ -367,8 +479,6 @@ function downstreamOptions(
     ),
     handle: (exchange) => proxy.handle(exchange),
     mayConnect: proxy.mayConnect,
-    // At debug, since anyone can make as many of these as they like.
-    onHandshakeFailed: (reason, client) =>
-      log.debug({ service: name, client: client.address, reason }, 'TLS handshake failed'),
+    onHandshakeFailed: handshakeFailed(name, log),
   };
 }

@@ -71,10 +71,48 @@ describe('programs in the documents', () => {
   });
 });
 
+describe('commands in the documents', () => {
+  const fences = documents.flatMap(({ path, fences: all }) =>
+    all.filter(({ language }) => language === 'sh').map(({ content }) => ({ path, content })),
+  );
+
+  test('can be read by a shell', async () => {
+    assert.ok(fences.length > 10);
+    for (const { path, content } of fences) {
+      // Rejects with what the shell does not understand.
+      await promisify(execFile)('bash', ['-n', '-c', content]).catch((error: Error) =>
+        assert.fail(`${path}: ${error.message}`),
+      );
+    }
+  });
+
+  test('name files that are there', () => {
+    const named = fences.flatMap(({ path, content }) =>
+      [...content.matchAll(/(?<![\w./-])(?:examples|bin|bench|ops)\/\S+\.\w+/g)].map(([file]) => ({
+        path,
+        file,
+      })),
+    );
+    assert.ok(named.some(({ file }) => file === 'bin/sluice.js'));
+    assert.deepEqual(
+      named.filter(({ file }) => !existsSync(join(ROOT, file))),
+      [],
+    );
+  });
+});
+
 describe('configuration files in the documents', () => {
   const files = fencesThatBeginWith(/^# conf\.yaml\n/);
 
-  test('are there', () => assert.ok(files.some(({ path }) => path === 'README.md')));
+  test('are there, and all of them are whole', () => {
+    assert.ok(files.some(({ path }) => path === 'README.md'));
+    const inGuide = ({ path }: { path: string }) =>
+      path === 'README.md' || path.startsWith('docs/guide/');
+    const yaml = documents
+      .filter(inGuide)
+      .flatMap(({ fences }) => fences.filter(({ language }) => language === 'yaml'));
+    assert.equal(files.filter(inGuide).length, yaml.length, 'a file begins with "# conf.yaml"');
+  });
 
   for (const [index, { path, content }] of files.entries()) {
     test(`number ${index + 1}, of ${path}, loads without a warning`, async (t) => {

@@ -107,6 +107,8 @@ export interface Sluice extends Running {
   /** Port of the first listener. */
   readonly port: number;
   readonly adminPort: number;
+  /** Path of its configuration. */
+  readonly conf: string;
   /** All of them, in the order of the configuration. */
   readonly addresses: readonly { readonly service: string; readonly port: number }[];
   get(path: string, init?: RequestInit): Promise<Answer>;
@@ -202,6 +204,7 @@ export async function startSluice(
   return Object.assign(running, {
     port: first!.port,
     adminPort: admin.port,
+    conf,
     addresses,
     get: (path: string, init?: RequestInit) => get(first!.port, path, init),
     async metric(series: string) {

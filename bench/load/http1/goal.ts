@@ -2,8 +2,10 @@
 import { summarize, type Sample } from '../../support/compare.ts';
 import { sluice } from '../../support/peers/sluice.ts';
 
-/** Of Sluice's CPU time per request, as a share of another's. */
+/** Of CPU time per request, as a share of another's. */
 export interface Goal {
+  /** Contender that is to reach it. Default: the one that is called Sluice. */
+  readonly who?: string;
   readonly against: string;
   readonly atMost: number;
   /** Better still. */
@@ -12,16 +14,17 @@ export interface Goal {
 
 /** `goal for sluice: at most 1.05 x nginx (aim 1.00): 1.02, met` */
 export function goalLine(
-  { against, atMost, aim }: Goal,
+  { who = sluice.name, against, atMost, aim }: Goal,
   samples: ReadonlyMap<string, readonly Sample[]>,
 ): string {
-  const own = samples.get(sluice.name);
+  const own = samples.get(who);
   const baseline = samples.get(against);
   const ratio = own && baseline && summarize(own, baseline).ratio;
-  return verdictLine({ limit: atMost, aim, reached: ratio, of: ` x ${against}` });
+  return verdictLine({ who, limit: atMost, aim, reached: ratio, of: ` x ${against}` });
 }
 
 export interface Verdict {
+  readonly who?: string;
   readonly limit: number;
   readonly aim?: number | undefined;
   /** `undefined` if it was not measured. */
@@ -30,8 +33,8 @@ export interface Verdict {
   readonly of: string;
 }
 
-export function verdictLine({ limit, aim, reached, of }: Verdict): string {
-  const wanted = `goal for sluice: at most ${limit.toFixed(2)}${of}`;
+export function verdictLine({ who = sluice.name, limit, aim, reached, of }: Verdict): string {
+  const wanted = `goal for ${who}: at most ${limit.toFixed(2)}${of}`;
   const better = aim === undefined ? '' : ` (aim ${aim.toFixed(2)})`;
   if (reached === undefined) return `${wanted}${better}: not measured\n`;
   return `${wanted}${better}: ${reached.toFixed(2)}, ${reached <= limit ? 'met' : 'missed'}\n`;

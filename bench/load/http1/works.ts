@@ -7,6 +7,7 @@ import { sluice } from '../../support/peers/sluice.ts';
 import { cpuPerRequest } from './cpu-per-request.ts';
 import { IDLE_CONNECTIONS, idleMemory } from './idle-memory.ts';
 import { latency } from './latency.ts';
+import { phases } from './phases.ts';
 import { pipelining } from './pipelining.ts';
 import { slowReader } from './slow-reader.ts';
 import { contender, type Work } from './work.ts';
@@ -137,4 +138,5 @@ export const works: readonly Work[] = [
   latency(servers),
   slowReader(servers),
   pipelining,
+  phases,
 ];

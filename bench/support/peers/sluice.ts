@@ -2,11 +2,35 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, launch, type ServerKind, type StartOptions } from './server.ts';
+import {
+  freePort,
+  launch,
+  type RunningServer,
+  type ServerKind,
+  type StartOptions,
+} from './server.ts';
 
 const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
 export const sluice = sluiceWith('{}');
+
+/** A program with phases: see `phases-program.ts`. */
+export function sluiceProgram(phases: 'none' | 'heads' | 'heads and bodies'): ServerKind {
+  return {
+    ...sluice,
+    async start(options: StartOptions) {
+      const port = await freePort();
+      const conf = (accessLog: string) => `
+version: 1
+threads: ${options.setup.workers}
+admin: { listen: 127.0.0.1:0 }
+access_log: ${JSON.stringify(accessLog)}
+bench: { listen: "127.0.0.1:${port}", origin: "${options.origin}", phases: ${phases} }
+`;
+      return start(root('bench/support/peers/phases-program.ts'), conf, port, options);
+    },
+  };
+}
 
 /** @param pool `upstreams.<name>.pool` of its configuration */
 export function sluiceWith(pool: string): ServerKind {
@@ -16,23 +40,32 @@ export function sluiceWith(pool: string): ServerKind {
     version: () =>
       (JSON.parse(readFileSync(root('package.json'), 'utf8')) as { version: string }).version,
     async start(options: StartOptions) {
-      const { cores, folder } = options;
       const port = await freePort();
-      const accessLog = join(folder, 'access.log');
-      const conf = join(folder, 'conf.yaml');
-      writeFileSync(conf, configuration({ port, accessLog, pool }, options));
-      return launch({
-        name: 'sluice',
-        command: process.execPath,
-        args: ['--conditions=sluice-source', root('bin/sluice.js'), '-c', conf],
-        port,
-        cores,
-        folder,
-        stopSignal: 'SIGINT',
-        accessLog,
-      });
+      const conf = (accessLog: string) => configuration({ port, accessLog, pool }, options);
+      return start(root('bin/sluice.js'), conf, port, options);
     },
   };
+}
+
+function start(
+  program: string,
+  confWith: (accessLog: string) => string,
+  port: number,
+  { cores, folder }: StartOptions,
+): Promise<RunningServer> {
+  const accessLog = join(folder, 'access.log');
+  const conf = join(folder, 'conf.yaml');
+  writeFileSync(conf, confWith(accessLog));
+  return launch({
+    name: 'sluice',
+    command: process.execPath,
+    args: ['--conditions=sluice-source', program, '-c', conf],
+    port,
+    cores,
+    folder,
+    stopSignal: 'SIGINT',
+    accessLog,
+  });
 }
 
 interface Own {

@@ -74,17 +74,7 @@ export interface Address {
   readonly port: number;
 }
 
-/** `"127.0.0.1:6188"`, `"[::1]:80"`, `"localhost:6188"`; port 0 lets the system choose. */
-export const listenAddress = z.unknown().transform((given, context): Address => {
-  const address = addressOf(given);
-  if (address !== undefined && isNumericOrLocal(address.host)) return address;
-  return refuse(
-    context,
-    `expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", got ${JSON.stringify(given)}`,
-  );
-});
-
-/** As `listenAddress`, or a Unix socket: `"unix:/run/sluice.sock"`. */
+/** `"127.0.0.1:6188"`, `"[::1]:80"`, `"localhost:6188"`, where port 0 lets the system choose, or a Unix socket: `"unix:/run/sluice.sock"`. */
 export const listenPlace = z.unknown().transform((given, context): Address | UnixPath => {
   const place = unixPathOf(given) ?? addressOf(given);
   if (place !== undefined && ('path' in place || isNumericOrLocal(place.host))) return place;

@@ -8,6 +8,7 @@ import {
   isScalar,
   isSeq,
   parseAllDocuments,
+  stringify,
   visit,
   type Document,
 } from 'yaml';
@@ -59,13 +60,25 @@ export function defaultConfig(env: Environment): Loaded | Refused {
   return parseConfig('version: 1\n', '(defaults)', env);
 }
 
+/**
+ * A configuration that a program has put together, with the keys of the file. It is written
+ * out first, so that problems can show their place in it; a dollar in it is a dollar.
+ */
+export function objectConfig(configuration: object, env: Environment): Loaded | Refused {
+  const source = stringify({ version: 1, ...configuration }, { aliasDuplicateObjects: false });
+  return outcomeOf(new Reading(source, 'configuration', env, 'literal'), source);
+}
+
 /** For services that a program makes itself. */
 export function connectionDefaults(): z.output<typeof connectionSchema> {
   return connectionSchema.parse({});
 }
 
 export function parseConfig(source: string, file: string, env: Environment): Loaded | Refused {
-  const reading = new Reading(source, file, env);
+  return outcomeOf(new Reading(source, file, env, 'substituted'), source);
+}
+
+function outcomeOf(reading: Reading, source: string): Loaded | Refused {
   const settings = reading.settings();
   if (settings === undefined || reading.problems.length > 0) {
     const problems = reading.problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
@@ -88,12 +101,14 @@ class Reading {
   pem = new PemFiles(undefined);
   readonly #file: string;
   readonly #env: Environment;
+  readonly #dollars: 'substituted' | 'literal';
   readonly #lines = new LineCounter();
   readonly #document: Document.Parsed | undefined;
 
-  constructor(source: string, file: string, env: Environment) {
+  constructor(source: string, file: string, env: Environment, dollars: 'substituted' | 'literal') {
     this.#file = file;
     this.#env = env;
+    this.#dollars = dollars;
     // Duplicate keys are looked for below: the library's own check is quadratic.
     const documents = parseAllDocuments(source, {
       lineCounter: this.#lines,
@@ -119,7 +134,7 @@ class Reading {
     if (this.#document?.directives?.yaml.version === '1.1')
       this.#problem(0, [], 'expected YAML 1.2, got a %YAML 1.1 directive');
     this.#findDuplicates();
-    this.#substitute();
+    if (this.#dollars === 'substituted') this.#substitute();
     const plain = this.#toPlain();
     if (plain === undefined) return undefined;
     this.#separateUserKeys(plain);

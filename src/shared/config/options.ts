@@ -13,12 +13,23 @@ export function refuseUnknown<Options extends object>(
   options: Options,
   known: Readonly<Record<keyof Options, true>>,
 ): void {
-  const keys = Object.keys(known);
   for (const key of Object.keys(options)) {
-    if (keys.includes(key)) continue;
+    if (Object.hasOwn(known, key)) continue;
+    const keys = Object.keys(known);
     const meant = nearest(key, keys);
     const hint =
       meant === undefined ? `; there is ${keys.join(', ')}` : `; did you mean "${meant}"?`;
     throw new TypeError(`${caller}: unknown option "${key}"${hint}`);
+  }
+}
+
+/** @throws {TypeError} a wait is given that would not end, or not begin */
+export function refuseNoTime(
+  caller: string,
+  waits: Readonly<Record<string, number | undefined>>,
+): void {
+  for (const [name, ms] of Object.entries(waits)) {
+    if (ms === undefined || (Number.isFinite(ms) && ms > 0)) continue;
+    throw new TypeError(`${caller}: ${name}: expected a number of milliseconds above 0, got ${ms}`);
   }
 }

@@ -253,6 +253,28 @@ export const catalog = {
       'A body phase passed on more or fewer bytes than the Content-Length that another phase has set.',
     remedy: 'Set the length that the body will have, or leave the field out.',
   },
+  'internal/subrequest-limit': {
+    side: 'internal',
+    status: 500,
+    retry: 'never',
+    means: 'A phase made more subrequests than one request may, or one that is nested too deep.',
+    remedy:
+      'The detail says which. Usually the subrequest runs into the phase that has made it: look at `session.parent` there.',
+  },
+  'internal/subrequest-timeout': {
+    side: 'internal',
+    status: 504,
+    retry: 'never',
+    means: 'A subrequest was not complete within its `timeoutMs`.',
+    remedy: 'Look at what its peer waits for; give it more time if it is meant to take so long.',
+  },
+  'internal/subrequest-failed': {
+    side: 'internal',
+    status: 500,
+    retry: 'never',
+    means: 'A subrequest that a phase waits for, or passes on, was cut before it was complete.',
+    remedy: 'Its own line in the log says why; `subrequestOf` there is the id of the request.',
+  },
   'internal/filter-threw': {
     side: 'internal',
     status: 500,

@@ -39,10 +39,11 @@ export const ServiceSlot = {
   refusedPerClient: 9,
   handshakesDone: 10,
   handshakesFailed: 11,
-  durations: 12,
+  subrequests: 12,
+  durations: 13,
   /** Then one for each error code, then one for each status from 0 (nobody was there to answer) to 599. */
-  errors: 12 + DURATION_BUCKETS.length + 1,
-  statuses: 12 + DURATION_BUCKETS.length + 1 + errorCodes.length,
+  errors: 13 + DURATION_BUCKETS.length + 1,
+  statuses: 13 + DURATION_BUCKETS.length + 1 + errorCodes.length,
 } as const;
 const STATUSES = 600;
 const SERVICE_SLOTS = ServiceSlot.statuses + STATUSES;

@@ -38,6 +38,8 @@ export interface MetricsSource {
   /** Memory is shared between the workers. */
   readonly shared: boolean;
   readonly version: string;
+  /** Only where it is known, in the supervisor; at: milliseconds since 1970. */
+  readonly lastReload?: () => { readonly successful: boolean; readonly at: number };
 }
 
 interface Metric {
@@ -88,6 +90,12 @@ const metrics: readonly Metric[] = [
     ServiceSlot.inFlight,
   ),
   serviceMetric(
+    'sluice_subrequests_total',
+    'Subrequests that phases have made; the other figures of a service are about requests of clients.',
+    'counter',
+    ServiceSlot.subrequests,
+  ),
+  serviceMetric(
     'sluice_connections_open',
     'Client connections open now.',
     'gauge',
@@ -121,13 +129,13 @@ const metrics: readonly Metric[] = [
   },
   serviceMetric(
     'sluice_request_bytes_total',
-    'Request body bytes read from clients.',
+    'Request body bytes read from clients; of a TCP service, all bytes.',
     'counter',
     ServiceSlot.requestBytes,
   ),
   serviceMetric(
     'sluice_response_bytes_total',
-    'Response body bytes written to clients.',
+    'Response body bytes written to clients; of a TCP service, all bytes.',
     'counter',
     ServiceSlot.responseBytes,
   ),
@@ -214,6 +222,20 @@ const metrics: readonly Metric[] = [
     help: '1 if workers share limits, health and figures; 0 if each has its own.',
     type: 'gauge',
     samples: ({ shared }) => [{ value: shared ? 1 : 0, labels: {} }],
+  },
+  {
+    name: 'sluice_config_last_reload_successful',
+    help: '1 if the last reload of the configuration was successful, 0 if it was refused.',
+    type: 'gauge',
+    samples: ({ lastReload }) =>
+      lastReload === undefined ? [] : [{ value: lastReload().successful ? 1 : 0, labels: {} }],
+  },
+  {
+    name: 'sluice_config_last_reload_timestamp_seconds',
+    help: 'When the last reload was tried, or the start; seconds since 1970.',
+    type: 'gauge',
+    samples: ({ lastReload }) =>
+      lastReload === undefined ? [] : [{ value: lastReload().at / 1_000, labels: {} }],
   },
   {
     name: 'sluice_build_info',

@@ -84,6 +84,17 @@ export class ServiceRecorder {
     this.#add(ServiceSlot.durations + bucket, 1);
   }
 
+  /** Of a connection that carries no requests. */
+  bytesPassed(received: number, sent: number): void {
+    this.#add(ServiceSlot.requestBytes, received);
+    this.#add(ServiceSlot.responseBytes, sent);
+  }
+
+  /** A request that no client has sent; it counts nowhere else. */
+  subrequestEnded(): void {
+    this.#add(ServiceSlot.subrequests, 1);
+  }
+
   failed(code: ErrorCode): void {
     this.#add(ServiceSlot.errors + ERROR_INDEX.get(code)!, 1);
   }

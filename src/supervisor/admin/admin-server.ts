@@ -1,103 +1,83 @@
 /**
- * The page for operators and scrapers: metrics, health, status. It reads memory
- * and asks no worker, so a stuck worker cannot make it slow.
+ * The pages for operators and scrapers: metrics, health, status. They read
+ * memory and ask no worker, so a stuck worker cannot make them slow.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { isIP, type AddressInfo } from 'node:net';
-import { METRICS_TYPE } from '../../shared/metrics/content-type.ts';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { showPlace, type Place } from '../../shared/ipc/place.ts';
+import type { Libc } from '../../shared/memory/libc.ts';
+import type { InheritedSockets } from '../inheritance.ts';
+import { acceptOn, openOwnSocket, type OwnSocket } from '../own-socket.ts';
+import type { Identity } from '../privileges.ts';
+import { refusalOf } from './access.ts';
+import { json, routes, type AdminParts, type Page } from './routes.ts';
 
-export interface AdminOptions {
-  readonly listen: { readonly host: string; readonly port: number };
-  readonly metrics: () => Promise<string>;
-  /** Why Sluice cannot take requests; `undefined` if it can. */
-  readonly readiness: () => string | undefined;
-  readonly status: () => unknown;
+export interface AdminOptions extends AdminParts {
+  readonly place: Place;
+  /** What a request must show; without one, only its address protects the page. */
+  readonly token: string | undefined;
+  readonly owner: Identity;
+  readonly inherited: InheritedSockets | undefined;
+  readonly libc: Libc | undefined;
 }
 
 export interface AdminServer {
-  readonly address: { readonly host: string; readonly port: number };
-  close(): Promise<void>;
+  readonly place: Place;
+  /** For a successor; absent where sockets cannot be passed. */
+  readonly socket: OwnSocket | undefined;
+  /** @param keepFile it is a successor's now */
+  close(keepFile: boolean): Promise<void>;
 }
-
-interface Page {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-}
-
-interface Route {
-  readonly path: string;
-  readonly means: string;
-  readonly page: (options: AdminOptions) => Page | Promise<Page>;
-}
-
-const TEXT = 'text/plain; charset=utf-8';
-
-const routes: readonly Route[] = [
-  {
-    path: '/metrics',
-    means: 'figures in Prometheus’ text format',
-    page: async ({ metrics }) => ({
-      status: 200,
-      type: METRICS_TYPE,
-      body: await metrics(),
-    }),
-  },
-  {
-    path: '/healthz',
-    means: '200 while the supervisor runs',
-    page: () => ({ status: 200, type: TEXT, body: 'ok\n' }),
-  },
-  {
-    path: '/readyz',
-    means: '200 while at least one worker takes requests',
-    page({ readiness }) {
-      const reason = readiness();
-      return {
-        status: reason === undefined ? 200 : 503,
-        type: TEXT,
-        body: `${reason ?? 'ready'}\n`,
-      };
-    },
-  },
-  {
-    path: '/status',
-    means: 'the workers, as JSON',
-    page: ({ status }) => ({
-      status: 200,
-      type: 'application/json',
-      body: `${JSON.stringify(status(), null, 2)}\n`,
-    }),
-  },
-];
 
 const MAX_CONNECTIONS = 64;
+const MAX_HEAD_BYTES = 8 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** @throws {Error} the address cannot be listened on; the message names it */
+/** @throws {Error} the place cannot be listened on; the message names it */
 export async function startAdminServer(options: AdminOptions): Promise<AdminServer> {
-  const server = createServer((request, response) => void answer(request, response, options));
+  const server = createServer({ maxHeaderSize: MAX_HEAD_BYTES }, (request, response) => {
+    void answer(request, response, options);
+  });
   server.maxConnections = MAX_CONNECTIONS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.headersTimeout = REQUEST_TIMEOUT_MS;
-  const { host, port } = options.listen;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) =>
-      reject(
-        new Error(`admin cannot listen on ${host}:${port}: ${error.message}`, { cause: error }),
-      ),
-    );
-    server.listen({ host, port, exclusive: true }, resolve);
+  const { place, libc } = options;
+  try {
+    const socket = libc && openOwnSocket(libc, options);
+    if (libc !== undefined && socket !== undefined) await acceptOn(server, socket, libc);
+    const bound = socket?.place ?? (await listen(server, place));
+    return {
+      place: bound,
+      socket,
+      async close(keepFile) {
+        await closed(server);
+        socket?.close(keepFile);
+      },
+    };
+  } catch (thrown) {
+    throw new Error(`admin cannot listen on ${showPlace(place)}: ${(thrown as Error).message}`, {
+      cause: thrown,
+    });
+  }
+}
+
+/** Where no calls of the C library can be made. */
+function listen(server: Server, place: Place): Promise<Place> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    if ('path' in place) return void server.listen(place.path, () => resolve(place));
+    return void server.listen({ ...place, exclusive: true }, () => {
+      const { address, port } = server.address() as AddressInfo;
+      resolve({ host: address, port });
+    });
   });
-  const { address, port: chosen } = server.address() as AddressInfo;
-  return {
-    address: { host: address, port: chosen },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
 }
 
 async function answer(
@@ -105,44 +85,40 @@ async function answer(
   response: ServerResponse,
   options: AdminOptions,
 ): Promise<void> {
+  // Nothing that is asked here has a body worth waiting for.
+  request.resume();
   const { status, type, body } = await pageFor(request, options);
   response.writeHead(status, {
     'content-type': type,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...(status === 405 && { allow: 'GET, HEAD' }),
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
 async function pageFor(request: IncomingMessage, options: AdminOptions): Promise<Page> {
-  if (!isDirect(request.headers.host, options.listen.host)) {
-    return {
-      status: 421,
-      type: TEXT,
-      body: 'ask for this page by its address: a name could be somebody else’s\n',
-    };
+  const { headers, method, url = '/' } = request;
+  const path = url.split('?')[0];
+  const found = routes.filter((each) => each.path === path);
+  const open = found.some((each) => each.open === true);
+  const refusal = refusalOf(
+    { host: headers.host, authorization: headers.authorization },
+    options.place,
+    options.token,
+    open,
+  );
+  if (refusal !== undefined) return json(refusal.status, { error: refusal.error });
+  if (found.length === 0) {
+    const known = routes.map(({ path: each, means }) => ({ path: each, means }));
+    return json(404, { error: 'there is no such page', pages: known });
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    return { status: 405, type: TEXT, body: 'only GET and HEAD\n' };
-  const path = (request.url ?? '/').split('?')[0];
-  const route = routes.find((each) => each.path === path);
-  if (route === undefined) {
-    const list = routes.map(({ path: known, means }) => `${known}  ${means}\n`).join('');
-    return { status: 404, type: TEXT, body: `There is:\n${list}` };
-  }
+  const route = found.find((each) => each.method === (method === 'HEAD' ? 'GET' : method));
+  if (route === undefined) return json(405, { error: `${path} does not take ${method}` });
   try {
     return await route.page(options);
   } catch (thrown) {
-    return { status: 500, type: TEXT, body: `${(thrown as Error).message}\n` };
+    return json(500, { error: (thrown as Error).message });
   }
-}
-
-/**
- * A web page elsewhere could point its own name at this address and read what it
- * gets (DNS rebinding); it cannot send an address as its Host.
- */
-function isDirect(hostField: string | undefined, listenHost: string): boolean {
-  const host = (hostField ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  return isIP(host) !== 0 || host === 'localhost' || host === listenHost;
 }

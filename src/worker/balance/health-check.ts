@@ -1,4 +1,5 @@
 /** What it means for a peer to be well, and how sure one has to be before saying otherwise. */
+import { refuseUnknown } from '../../shared/config/options.ts';
 
 export interface TcpHealthCheckOptions {
   /** For one probe. Default 1,000 ms. */
@@ -9,13 +10,17 @@ export interface TcpHealthCheckOptions {
   readonly consecutiveFailure?: number;
 }
 
+const OPTIONS = { timeoutMs: true, consecutiveSuccess: true, consecutiveFailure: true } as const;
+
 /** A peer is healthy if it accepts a TCP connection; the connection is closed again at once. */
 export class TcpHealthCheck {
   readonly timeoutMs: number;
   readonly consecutiveSuccess: number;
   readonly consecutiveFailure: number;
 
+  /** @throws {TypeError} an option is unknown */
   constructor(options: TcpHealthCheckOptions = {}) {
+    refuseUnknown('TcpHealthCheck', options, OPTIONS);
     this.timeoutMs = options.timeoutMs ?? 1_000;
     this.consecutiveSuccess = options.consecutiveSuccess ?? 1;
     this.consecutiveFailure = options.consecutiveFailure ?? 1;

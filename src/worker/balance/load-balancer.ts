@@ -3,6 +3,7 @@
  * decided here: verdicts are read from the host's peer table, which one worker
  * fills for all (`health/prober.ts`).
  */
+import { refuseUnknown } from '../../shared/config/options.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
@@ -43,6 +44,16 @@ export interface LoadBalancerOptions {
   /** For the connections to the peers. */
   readonly peerOptions?: PeerOptions;
 }
+
+const OPTIONS = {
+  name: true,
+  selection: true,
+  healthCheck: true,
+  healthCheckFrequencyMs: true,
+  panicThresholdPercent: true,
+  slowStartMs: true,
+  peerOptions: true,
+} as const;
 
 export interface BalancedPeer extends Candidate {
   readonly peer: HttpPeer;
@@ -89,10 +100,11 @@ export class LoadBalancer {
    * Building one starts nothing and opens nothing.
    *
    * @throws {Error} another balancer has that name
-   * @throws {TypeError} an address is none, a number makes no sense, or there are no peers
+   * @throws {TypeError} an address is none, an option unknown, a number makes no sense, or there are no peers
    */
   constructor(peers: readonly (string | PeerSpec)[], options: LoadBalancerOptions) {
     const { name } = options;
+    refuseUnknown(`LoadBalancer "${name}"`, options, OPTIONS);
     if (balancers.has(name)) {
       throw new Error(
         `a LoadBalancer named "${name}" exists already; each needs a name of its own`,

@@ -1,23 +1,38 @@
 /** A listening address of a service in this worker, and the connections it has accepted. */
 import type { Socket } from 'node:net';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
-import type { SocketAddress } from '../http/exchange.ts';
+import type { ClientAddress, SocketAddress } from '../http/exchange.ts';
 import type { TlsServer } from '../tls/server.ts';
 import type { Connected } from '../transport/connect.ts';
 import { NOBODY, type Transport, type TransportOwner } from '../transport/transport.ts';
 import { accept, acceptSockets, type Accept, type Acceptor, type ListenTarget } from './accept.ts';
 import { Handshake, type HandshakeOwner, type HandshakeParts } from './handshake.ts';
-import { Http1Connection } from './http1-connection.ts';
-import type { ConnectionOptions, DownstreamOptions } from './settings.ts';
+import type { ListenerOptions } from './settings.ts';
 
 /** The oldest connections come first; looking at more of them would make a flood expensive. */
 const MAX_LOOKED_AT = 64;
 
+/** A connection as its listener sees it, whatever it speaks. */
+export interface ClientConnection extends TransportOwner {
+  readonly client: ClientAddress;
+  /** Its client loses nothing but a handshake if it is closed now. */
+  readonly isIdle: boolean;
+  /** Comes to its end in its own time; idle, after `idleMs`. */
+  drain(idleMs: number): void;
+  /** Closes at once, whatever is going on. */
+  destroy(): void;
+}
+
+/** @param onClosed to be called once, when it is over */
+export type Connect = (transport: Transport, onClosed: () => void) => ClientConnection;
+
 export interface ListenerParts {
   readonly target: ListenTarget;
-  /** `undefined`: clients speak HTTP from their first byte on. */
+  /** `undefined`: clients say what they have to say from the first byte on. */
   readonly tls: TlsServer | undefined;
-  readonly options: DownstreamOptions;
+  readonly options: ListenerOptions;
+  /** What becomes of connections; called once, with the address that was listened on. */
+  readonly connector: (server: SocketAddress) => Connect;
   readonly figures: ServiceRecorder;
   readonly onError: (error: Error) => void;
   /** Default: over the network. */
@@ -25,11 +40,13 @@ export interface ListenerParts {
 }
 
 export class Listener implements HandshakeOwner {
-  readonly #connections = new Set<Http1Connection>();
+  readonly #connections = new Set<ClientConnection>();
   /** Counted among the connections everywhere: a client may have as many of both together. */
   readonly #handshakes = new Set<Handshake>();
-  #options: ConnectionOptions;
+  readonly #options: ListenerOptions;
   readonly #figures: ServiceRecorder;
+  #server: SocketAddress = NOT_LISTENING;
+  #connectTo: Connect = notListening;
   #acceptor: Acceptor | undefined;
   #isAccepting = true;
   #onEnded: (() => void) | undefined;
@@ -38,7 +55,7 @@ export class Listener implements HandshakeOwner {
   acceptedCount = 0;
 
   private constructor({ options, figures }: ListenerParts) {
-    this.#options = { ...options, server: NOT_LISTENING };
+    this.#options = options;
     this.#figures = figures;
   }
 
@@ -52,7 +69,8 @@ export class Listener implements HandshakeOwner {
         : await acceptSockets(target, listener.#toTls(parts, tls), onError);
     const { address } = listener.#acceptor;
     const server = address === undefined ? UNIX : { address: address.host, port: address.port };
-    listener.#options = { ...listener.#options, server };
+    listener.#server = server;
+    listener.#connectTo = parts.connector(server);
     return listener;
   }
 
@@ -94,8 +112,8 @@ export class Listener implements HandshakeOwner {
 
   /** @returns false: the program does not want it, or there is no room for one more of that client */
   #enter(client: SocketAddress): boolean {
-    const { admission, mayConnect, server } = this.#options;
-    if (mayConnect !== undefined && !mayConnect(client, server)) return false;
+    const { admission, mayConnect } = this.#options;
+    if (mayConnect !== undefined && !mayConnect(client, this.#server)) return false;
     if (admission.isFull) this.#makeRoom();
     const refusal = admission.enter(client.address);
     if (refusal !== undefined) this.#figures.connectionRefused(refusal);
@@ -104,10 +122,8 @@ export class Listener implements HandshakeOwner {
   }
 
   /** @param address under which it was counted */
-  #connect(transport: Transport, address = transport.remoteAddress): Http1Connection {
-    const connection = new Http1Connection(transport, this.#options, () =>
-      this.#forget(connection, address),
-    );
+  #connect(transport: Transport, address = transport.remoteAddress): ClientConnection {
+    const connection = this.#connectTo(transport, () => this.#forget(connection, address));
     this.#connections.add(connection);
     if (this.#drainIdleMs !== undefined) connection.drain(this.#drainIdleMs);
     return connection;
@@ -126,7 +142,7 @@ export class Listener implements HandshakeOwner {
     }
   }
 
-  #forget(connection: Http1Connection, address: string): void {
+  #forget(connection: ClientConnection, address: string): void {
     if (this.#connections.delete(connection)) this.#leave(address);
   }
 
@@ -183,6 +199,10 @@ export class Listener implements HandshakeOwner {
 
 /** Until the system has said which address it is; no connection is accepted before. */
 const NOT_LISTENING = { address: '', port: 0 };
+
+function notListening(): never {
+  throw new Error('a connection came before its listener was open');
+}
 
 /** A Unix socket has no numbers. */
 const UNIX = { address: 'unix:', port: 0 };

@@ -37,11 +37,17 @@ export interface DownstreamOptions {
   readonly handle: (exchange: Exchange) => void;
   /** Whether a new connection may stay; nothing has been read from it. */
   readonly mayConnect: ((client: SocketAddress, server: SocketAddress) => boolean) | undefined;
-  /** A connection that never was one for HTTP. */
+  /** A connection that never got as far as its protocol. */
   readonly onHandshakeFailed: (reason: string, client: SocketAddress) => void;
 }
 
-/** The same for every connection of one listener. */
+/** What a listener needs, whatever its clients speak. */
+export type ListenerOptions = Pick<
+  DownstreamOptions,
+  'deadlines' | 'admission' | 'mayConnect' | 'onHandshakeFailed'
+> & { readonly timeouts: Pick<DownstreamTimeouts, 'tlsHandshakeMs'> };
+
+/** The same for every connection of HTTP that one listener accepts. */
 export interface ConnectionOptions extends DownstreamOptions {
   readonly server: SocketAddress;
 }

@@ -23,6 +23,8 @@ export function apiKey({ header, keys }: ApiKeyOptions): Filter {
     name: 'api-key',
 
     requestFilter(session) {
+      // A phase makes it, for a request that has shown a key.
+      if (session.parent !== undefined) return undefined;
       const given = session.request.headers.get(header);
       if (given !== undefined && isKnown(digest(given), digests)) return undefined;
       return session.respondError(401, { 'www-authenticate': `ApiKey header="${header}"` });

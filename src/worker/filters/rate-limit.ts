@@ -17,6 +17,8 @@ export function rateLimit({ limiter, keyOf }: RateLimitOptions): Filter {
     name: 'rate-limit-address',
 
     requestFilter(session) {
+      // The request that it is made for has spent what that costs.
+      if (session.parent !== undefined) return undefined;
       const { allowed, retryAfterMs } = limiter.check(keyOf(session));
       if (allowed) {
         session.figures.limitAllowed();

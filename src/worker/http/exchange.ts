@@ -50,8 +50,19 @@ export interface ReuseListener {
   onReuse(): unknown;
 }
 
+/** The request on whose behalf a subrequest was made. */
+export interface ParentRequest {
+  readonly requestId: string;
+  /** Of the subrequest: 1 if a client's request has made it. */
+  readonly depth: number;
+  /** What the phase that made it has given it along. */
+  readonly value: unknown;
+}
+
 export interface Exchange {
   readonly request: RequestHead;
+  /** Only of a subrequest. */
+  readonly parent?: ParentRequest | undefined;
   /**
    * Why the request must not be served: its body is too long, or it could not be read; then it has
    * no method, no target and no fields.

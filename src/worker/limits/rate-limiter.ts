@@ -2,6 +2,7 @@
  * A rate limit that all workers of the host share: `rate` on average, `burst` at
  * once, per key. Building one opens nothing; the worker gives it its table.
  */
+import { refuseUnknown } from '../../shared/config/options.ts';
 import { LimitTable, limitSpec, type LimitSpec } from '../../shared/memory/limit-table.ts';
 import type { Segment } from '../../shared/memory/segment.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
@@ -62,6 +63,8 @@ export function bindLimiters(find: (name: string) => Segment | undefined, clock:
   }
 }
 
+const OPTIONS = { name: true, rate: true, burst: true, maxKeys: true } as const;
+
 export class RateLimiter {
   readonly name: string;
   readonly spec: LimitSpec;
@@ -69,10 +72,12 @@ export class RateLimiter {
   #clock: Clock = monotonicNs;
 
   /**
-   * @throws {TypeError} the rate is none, or the burst not between 1 and 1,000,000
+   * @throws {TypeError} an option is unknown, the rate none, or the burst not between 1 and 1,000,000
    * @throws {Error} another limiter has that name
    */
-  constructor({ name, rate, burst, maxKeys = 65_536 }: RateLimiterOptions) {
+  constructor(options: RateLimiterOptions) {
+    const { name, rate, burst, maxKeys = 65_536 } = options;
+    refuseUnknown(`RateLimiter "${name}"`, options, OPTIONS);
     if (limiters.has(name))
       throw new Error(`a RateLimiter named "${name}" exists already; each needs a name of its own`);
     if (!Number.isInteger(burst) || burst < 1 || burst > MAX_BURST)

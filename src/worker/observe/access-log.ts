@@ -26,6 +26,8 @@ export interface AccessEntry {
   readonly upstream: string | undefined;
   readonly error: ProxyError | undefined;
   readonly requestId: string;
+  /** The id of the request that has made it; `undefined` if a client has sent it. */
+  readonly subrequestOf: string | undefined;
 }
 
 export interface AccessLog {
@@ -236,7 +238,7 @@ function format(entry: AccessEntry): string {
     (error === undefined ? '' : errorFields(error)) +
     ',"request_id":"' +
     entry.requestId +
-    '"}\n'
+    (entry.subrequestOf === undefined ? '"}\n' : `","subrequest_of":"${entry.subrequestOf}"}\n`)
   );
 }
 

@@ -4,7 +4,7 @@ import { reasonOf } from '../http/status.ts';
 
 export interface AnswerInit {
   readonly status: number;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly headers?: Headers | Readonly<Record<string, string>> | undefined;
   /** Text is sent as UTF-8. Pieces of an iterable are sent as they come, and asked for as fast as the client reads. */
   readonly body?: AnswerBody | undefined;
 }
@@ -26,10 +26,17 @@ export class Answer {
       throw new RangeError(`answer status: expected an integer from 200 to 599, got ${status}`);
     }
     this.status = status;
-    this.headers = new Headers();
-    for (const [name, value] of Object.entries(headers)) this.headers.set(name, value);
+    this.headers = headersFrom(headers);
     this.body = bodyOf(body);
   }
+}
+
+/** A copy of its own. */
+export function headersFrom(given: Headers | Readonly<Record<string, string>>): Headers {
+  if (given instanceof Headers) return given.clone();
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(given)) headers.set(name, value);
+  return headers;
 }
 
 function bodyOf(given: AnswerBody | undefined): Answer['body'] {

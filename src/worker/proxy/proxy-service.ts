@@ -12,6 +12,7 @@ import type { Connector } from '../upstream/connector.ts';
 import { isPending, type PhaseName, type Phases, type ProxyHttp } from './proxy-http.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import { asProxyError, Session } from './session.ts';
+import type { SubrequestHost } from './subrequests.ts';
 
 export interface ProxyServiceParts {
   readonly name: string;
@@ -32,6 +33,7 @@ export interface ProxyServiceParts {
   /** What peers are told about clients, and whose word about them is believed. */
   readonly forwarding: ForwardedOptions;
   readonly paths: PathAllowances;
+  readonly subrequests: SubrequestHost;
 }
 
 export class ProxyService {
@@ -53,6 +55,7 @@ export class ProxyService {
   readonly seesResponseBodies: boolean;
   readonly forwarding: ForwardedOptions;
   readonly paths: PathAllowances;
+  readonly #subrequests: SubrequestHost;
   readonly #newCtx: (() => unknown) | undefined;
   readonly #figures: ServiceRecorder;
   readonly #accessLog: AccessLog;
@@ -79,6 +82,7 @@ export class ProxyService {
       this.phases.upstreamResponseTrailerFilter !== undefined;
     this.forwarding = parts.forwarding;
     this.paths = parts.paths;
+    this.#subrequests = parts.subrequests;
     this.#newCtx = parts.proxy.newCtx?.bind(parts.proxy);
     this.#figures = parts.recorder.service(parts.name);
     this.#accessLog = parts.accessLog;
@@ -86,13 +90,14 @@ export class ProxyService {
   }
 
   openSession(exchange: Exchange): Session {
-    this.#figures.requestStarted();
+    if (exchange.parent === undefined) this.#figures.requestStarted();
     return new Session(exchange, {
       service: this.name,
       figures: this.#figures,
       log: this.#log,
       time: this.time,
       trusts: this.forwarding.trusts,
+      subrequests: this.#subrequests,
     });
   }
 
@@ -188,14 +193,11 @@ export class ProxyService {
     if (this.phases.logging !== undefined) this.#runLogging(session, error);
     const durationMs = session.elapsedMs;
     const wasRead = session.request.method !== '';
-    if (error !== undefined) this.#figures.failed(error.code);
-    else if (session.failedAttempts !== undefined) this.#logFailedAttempts(session);
-    this.#figures.requestEnded(
-      session.status,
-      durationMs / 1000,
-      session.bytesReceived,
-      session.bytesSent,
-    );
+    session.endSubrequests();
+    if (error === undefined && session.failedAttempts !== undefined) {
+      this.#logFailedAttempts(session);
+    }
+    this.#count(session, durationMs, error);
     this.#accessLog.write({
       time: Date.now(),
       service: this.name,
@@ -210,7 +212,15 @@ export class ProxyService {
       upstream: session.peer?.address,
       error,
       requestId: session.requestId,
+      subrequestOf: session.parent?.requestId,
     });
+  }
+
+  #count(session: Session, durationMs: number, error: ProxyError | undefined): void {
+    if (session.parent !== undefined) return this.#figures.subrequestEnded();
+    const { status, bytesReceived, bytesSent } = session;
+    if (error !== undefined) this.#figures.failed(error.code);
+    this.#figures.requestEnded(status, durationMs / 1_000, bytesReceived, bytesSent);
   }
 
   #runLogging(session: Session, error: ProxyError | undefined): void {

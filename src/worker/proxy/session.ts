@@ -7,7 +7,13 @@ import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import type { Time } from '../../shared/time/time.ts';
 import { clientAddress } from '../http/client-address.ts';
 import type { IncomingBody } from '../http/body.ts';
-import type { Exchange, ExchangeTimeouts, SocketAddress, TlsFacts } from '../http/exchange.ts';
+import type {
+  Exchange,
+  ExchangeTimeouts,
+  ParentRequest,
+  SocketAddress,
+  TlsFacts,
+} from '../http/exchange.ts';
 import { Headers } from '../http/headers.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Trust } from '../http/trust.ts';
@@ -16,6 +22,8 @@ import { Answer, statusText, type AnswerInit } from './answer.ts';
 import { readWhole } from './body-reader.ts';
 import type { PhaseName } from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
+import type { SubrequestAnswer } from './subrequest-answer.ts';
+import { Subrequests, type SubrequestHost, type SubrequestInit } from './subrequests.ts';
 
 export interface SessionParts {
   readonly service: string;
@@ -23,6 +31,7 @@ export interface SessionParts {
   readonly log: Log;
   readonly time: Time;
   readonly trusts: Trust | undefined;
+  readonly subrequests: SubrequestHost;
 }
 
 /** What is known of the connection to the peer of an attempt. */
@@ -90,12 +99,16 @@ export class Session<Ctx = unknown> {
   readonly #log: Log;
   readonly #time: Time;
   readonly #trusts: Trust | undefined;
+  readonly #subrequestHost: SubrequestHost;
+  #subrequests: Subrequests | undefined;
   #clientIp: string | undefined;
   #childLog: Log | undefined;
   #requestId: string | undefined;
 
-  constructor(exchange: Exchange, { service, figures, log, time, trusts }: SessionParts) {
+  constructor(exchange: Exchange, parts: SessionParts) {
+    const { service, figures, log, time, trusts } = parts;
     this.#exchange = exchange;
+    this.#subrequestHost = parts.subrequests;
     this.service = service;
     this.figures = figures;
     this.#log = log;
@@ -139,6 +152,11 @@ export class Session<Ctx = unknown> {
     return this.#exchange.tls;
   }
 
+  /** The request that has made this one; `undefined` if a client has sent it. */
+  get parent(): ParentRequest | undefined {
+    return this.#exchange.parent;
+  }
+
   /** Unique among all workers and restarts; in the log, and in error answers. */
   get requestId(): string {
     this.#requestId ??= nextRequestId();
@@ -147,7 +165,10 @@ export class Session<Ctx = unknown> {
 
   /** Lines written here carry the request id. */
   get log(): Log {
-    this.#childLog ??= this.#log.child({ requestId: this.requestId });
+    this.#childLog ??= this.#log.child({
+      requestId: this.requestId,
+      ...(this.parent && { subrequestOf: this.parent.requestId }),
+    });
     return this.#childLog;
   }
 
@@ -232,6 +253,42 @@ export class Session<Ctx = unknown> {
     } finally {
       this.isReadingBody = false;
     }
+  }
+
+  /**
+   * Asks this service itself, through all its phases, and waits for the answer: to read it, or to
+   * return it from a request phase as the answer to the client. It ends when the request does, or
+   * the client leaves. Limits and API keys of a configuration file do not hold for it: the request
+   * that it is made for has passed them.
+   *
+   * Rejects with a `ProxyError` if it is cut before its answer begins, or is one too many
+   * (`internal/subrequest-limit`). Any status is an answer.
+   */
+  subrequest(init: SubrequestInit): Promise<SubrequestAnswer> {
+    return this.#ownSubrequests().ask(init);
+  }
+
+  /**
+   * As `subrequest`, but nobody waits for it: it goes on when the request has ended, for at most
+   * `timeoutMs`, and its answer is thrown away.
+   *
+   * @returns false: it was not begun, since too many are running
+   * @throws {ProxyError} `internal/subrequest-limit`
+   */
+  subrequestInBackground(init: SubrequestInit): boolean {
+    return this.#ownSubrequests().start(init);
+  }
+
+  /** Nobody waits for the subrequests of this request any more. */
+  endSubrequests(): void {
+    this.#subrequests?.end();
+  }
+
+  #ownSubrequests(): Subrequests {
+    const { requestId, clientIp } = this;
+    const maker = { exchange: this.#exchange, requestId, clientIp };
+    this.#subrequests ??= new Subrequests(maker, this.#subrequestHost);
+    return this.#subrequests;
   }
 
   /** An answer of your own, to be returned from a request phase. */

@@ -45,7 +45,8 @@ export class TlsServer {
   /** By the addresses of both ends, which no two connections share at a time. */
   readonly #handshakes = new Map<string, Handshake>();
 
-  constructor({ cert, key }: Identity) {
+  /** @param protocols that clients may choose from by ALPN (RFC 7301); none: whatever they ask for is ignored */
+  constructor({ cert, key }: Identity, protocols: readonly string[]) {
     this.#server = createServer({
       cert,
       key,
@@ -54,7 +55,7 @@ export class TlsServer {
       ciphers: CIPHERS,
       // All of them are good, and the client knows which its processor is fast at.
       honorCipherOrder: false,
-      ALPNProtocols: ['http/1.1'],
+      ...(protocols.length > 0 && { ALPNProtocols: [...protocols] }),
       // A client that began anew, over and over, would make us do the expensive part each time.
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
       // The caller has a deadline of its own, which a client cannot put off with a byte now and then.

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { closedPort, get, startExample, startPeer, type Example } from '../../support/index.ts';
+import {
+  closedPort,
+  get,
+  rawClient,
+  startExample,
+  startPeer,
+  type Example,
+} from '../../support/index.ts';
 
 describe('the other examples', () => {
   test('gateway: a password, a peer by path, a counter', async (t) => {
@@ -69,6 +76,18 @@ describe('the other examples', () => {
 
     assert.equal((await pending).status, 200);
     assert.equal(String(origin.requests[0]?.body), 'once');
+  });
+
+  test('services: HTTP, an echo over TCP, and a task that counts', async (t) => {
+    const env = { ECHO: '127.0.0.1:0', METRICS: '127.0.0.1:0' };
+    const example = await startExample(t, 'services', { env, usualPorts: [6188, 6142, 9190] });
+
+    await example.keepsItsPromises();
+
+    const client = await rawClient(t, example.ports[1]!);
+    client.send('hello\n');
+    client.socket.end();
+    assert.equal(await client.closed(), 'hello\n');
   });
 
   test('connection-filter: who is blocked gets a reset', async (t) => {

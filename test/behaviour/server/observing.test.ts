@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync, renameSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { get as httpGet } from 'node:http';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import {
@@ -7,6 +8,7 @@ import {
   eventually,
   get,
   rawClient,
+  rawPeer,
   startPeer,
   startSluice,
   temporaryFile,
@@ -163,5 +165,103 @@ describe('the admin address', () => {
     const rebound = await get(sluice.adminPort, '/metrics', { headers: { host: 'evil.test' } });
 
     assert.equal(rebound.status, 421);
+  });
+
+  test('tells errors as JSON, with the pages that there are', async (t) => {
+    const peer = await startPeer(t);
+    const sluice = await startSluice(t, gatewayTo(peer.address));
+
+    const { headers, body } = await get(sluice.adminPort, '/metric');
+
+    assert.equal(headers['content-type'], 'application/json');
+    const { error, pages } = JSON.parse(body) as { error: string; pages: { path: string }[] };
+    assert.equal(error, 'there is no such page');
+    assert.deepEqual(
+      pages.map(({ path }) => path),
+      ['/metrics', '/healthz', '/readyz', '/status'],
+    );
+  });
+
+  test('with a token answers those who show it, and by any name, but tells everybody its health', async (t) => {
+    const peer = await startPeer(t);
+    const token = 'a-token-of-32-characters-0123456';
+    const yaml = `admin: { listen: 127.0.0.1:0, token: $ADMIN_TOKEN }`;
+    const sluice = await startSluice(t, gatewayTo(peer.address, yaml), {
+      env: { ADMIN_TOKEN: token },
+    });
+    const ask = (path: string, authorization?: string) =>
+      get(sluice.adminPort, path, {
+        headers: { host: 'gateway.internal', ...(authorization && { authorization }) },
+      });
+
+    assert.equal((await ask('/metrics', `Bearer ${token}`)).status, 200);
+    for (const wrong of [
+      undefined,
+      `Bearer ${token}x`,
+      `Bearer ${token.slice(1)}`,
+      'Bearer',
+      token,
+    ]) {
+      const { status, headers } = await ask('/metrics', wrong);
+      assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer'], String(wrong));
+    }
+    assert.equal((await ask('/healthz')).status, 200);
+    assert.equal((await ask('/readyz')).status, 200);
+    assert.equal((await ask('/nothing')).status, 401);
+  });
+
+  test('can be a Unix socket, whose file keeps others out and goes with the process', async (t) => {
+    const peer = await startPeer(t);
+    const path = join(folderOf(t), 'admin.sock');
+    const sluice = await startSluice(
+      t,
+      gatewayTo(peer.address, `admin: { listen: "unix:${path}" }`),
+    );
+
+    const answer = await new Promise<number | undefined>((resolve, reject) => {
+      httpGet({ socketPath: path, path: '/status' }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+
+    assert.equal(answer, 200);
+    assert.equal(statSync(path).mode & 0o777, 0o660);
+    sluice.process.kill('SIGTERM');
+    await sluice.ended;
+    assert.ok(!existsSync(path));
+  });
+
+  test('says of a draining server that it is not ready', async (t) => {
+    const peer = await rawPeer(t);
+    const sluice = await startSluice(t, gatewayTo(peer.address));
+    const running = sluice.get('/slow');
+    const connection = await peer.nextConnection();
+    await connection.receives(/slow/);
+
+    sluice.process.kill('SIGTERM');
+    await sluice.refusing();
+
+    const { status, body } = await get(sluice.adminPort, '/readyz');
+    assert.deepEqual([status, body], [503, 'draining\n']);
+    connection.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+    await running;
+  });
+
+  test('shows a reload that was refused', async (t) => {
+    const peer = await startPeer(t);
+    const sluice = await startSluice(t, gatewayTo(peer.address));
+    assert.equal(await sluice.metric('sluice_config_last_reload_successful'), 1);
+    const before = await sluice.metric('sluice_config_last_reload_timestamp_seconds');
+
+    writeFileSync(sluice.conf, 'version: 1\nservices: nonsense\n');
+    sluice.process.kill('SIGHUP');
+    await sluice.logged(({ msg, signal }) => signal === 'SIGHUP' && /refused/.test(msg ?? ''));
+
+    assert.equal(await sluice.metric('sluice_config_last_reload_successful'), 0);
+    assert.ok((await sluice.metric('sluice_config_last_reload_timestamp_seconds')) > before);
+    const { body } = await get(sluice.adminPort, '/status');
+    const { lastReload } = JSON.parse(body) as { lastReload: { successful: boolean } };
+    assert.equal(lastReload.successful, false);
   });
 });

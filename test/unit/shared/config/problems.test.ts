@@ -180,6 +180,14 @@ const values = [
     'log.level: expected "trace" or "debug" or "info" or "warn" or "error", got "wran"; did you mean "warn"?',
   ],
   ['log: loud', 'log: expected a mapping, got "loud"'],
+  [
+    'admin: { listen: 0.0.0.0:9180 }',
+    'admin.listen: expected "token": other machines can reach this address',
+  ],
+  [
+    'admin: { listen: 127.0.0.1:9180, token: short }',
+    'admin.token: expected 16 to 512 visible characters; take them from the environment: $ADMIN_TOKEN',
+  ],
   ['daemon: yes', 'daemon: expected true or false, got "yes"'],
   ['services: {}', 'services: expected a list, got {}'],
   [
@@ -189,11 +197,11 @@ const values = [
   ['client_bind_to_ipv4: ["::1"]', 'client_bind_to_ipv4[0]: expected an IPv4 address'],
   [
     'admin: { listen: localhost }',
-    'admin.listen: expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", got "localhost"',
+    'admin.listen: expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", or a Unix socket, such as "unix:/run/sluice.sock", got "localhost"',
   ],
   [
     'admin: { listen: example.com:80 }',
-    'admin.listen: expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", got "example.com:80"',
+    'admin.listen: expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", or a Unix socket, such as "unix:/run/sluice.sock", got "example.com:80"',
   ],
   ['upstreams: { api: { peers: [] } }', 'upstreams.api.peers: expected at least 1 entry, got []'],
   [

@@ -6,6 +6,7 @@ import { apiKey } from '../../../../src/worker/filters/api-key.ts';
 import { filterOrder, inOrder, type Filter } from '../../../../src/worker/filters/filter.ts';
 import { requestHeaders, responseHeaders } from '../../../../src/worker/filters/header-edits.ts';
 import { rateLimit } from '../../../../src/worker/filters/rate-limit.ts';
+import type { ParentRequest } from '../../../../src/worker/http/exchange.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
 import type { RequestHead, ResponseHead } from '../../../../src/worker/http/message.ts';
 import { RateLimiter } from '../../../../src/worker/limits/rate-limiter.ts';
@@ -33,6 +34,14 @@ describe('the rate limit', () => {
     });
   }
 
+  test('does not count what a phase asks for a request that was counted', () => {
+    const { filter, counted } = limitFilter('2/s');
+
+    for (let n = 0; n < 3; n++) assert.equal(filter.requestFilter!(newSubrequest()), undefined);
+
+    assert.deepEqual(counted, []);
+  });
+
   function limitFilter(rate: string) {
     const limiter = new RateLimiter({ name: rate, rate, burst: 1, maxKeys: 1_024 });
     limiter.bind(createSegment(limiter.spec, undefined), () => 1e12);
@@ -49,6 +58,10 @@ describe('the API key', () => {
       assert.equal(filter.requestFilter!(newSession({ 'X-API-Key': key })), undefined);
     });
   }
+
+  test('is not asked of what a phase asks for a request that has shown it', () => {
+    assert.equal(filter.requestFilter!(newSubrequest()), undefined);
+  });
 
   for (const headers of [
     {},
@@ -171,7 +184,14 @@ describe('the filters of a route', () => {
 const counted: string[] = [];
 
 /** As much of a session as a filter looks at. */
-function newSession(headers: Readonly<Record<string, string>> = {}): Session {
+function newSubrequest(): Session {
+  return newSession({}, { requestId: 'r-1', depth: 1, value: undefined });
+}
+
+function newSession(
+  headers: Readonly<Record<string, string>> = {},
+  parent?: ParentRequest,
+): Session {
   const request = {
     method: 'GET',
     target: '/',
@@ -179,7 +199,8 @@ function newSession(headers: Readonly<Record<string, string>> = {}): Session {
     authority: 'a',
     headers: Headers.from(headers),
   };
-  const exchange = { request, client: { address: '192.0.2.1', port: 1 }, scheme: 'http' };
+  const client = { address: '192.0.2.1', port: 1 };
+  const exchange = { request, client, scheme: 'http', parent };
   const figures = {
     limitAllowed: () => void counted.push('allowed'),
     limitRefused: () => void counted.push('refused'),
@@ -190,5 +211,6 @@ function newSession(headers: Readonly<Record<string, string>> = {}): Session {
     log: {} as never,
     time: machineTime,
     trusts: undefined,
+    subrequests: {} as never,
   });
 }

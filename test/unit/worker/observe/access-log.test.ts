@@ -26,6 +26,7 @@ const ENTRY: AccessEntry = {
   upstream: '10.0.0.1:8080',
   error: undefined,
   requestId: 'r-1',
+  subrequestOf: undefined,
 };
 
 describe('a line of the access log', () => {
