@@ -11,7 +11,7 @@ import { nearest } from './problem.ts';
 export function refuseUnknown<Options extends object>(
   caller: string,
   options: Options,
-  known: Readonly<Record<keyof Options, true>>,
+  known: Readonly<Record<keyof Options, unknown>>,
 ): void {
   for (const key of Object.keys(options)) {
     if (Object.hasOwn(known, key)) continue;

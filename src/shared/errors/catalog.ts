@@ -205,8 +205,10 @@ export const catalog = {
     side: 'upstream',
     status: 502,
     retry: 'never',
-    means: 'The peer closed the connection before its response was complete.',
-    remedy: 'Look for a crash or a restart in the peer’s log.',
+    means:
+      'The peer closed the connection before its response was complete, or, of a response without a length over TLS, without an end of TLS.',
+    remedy:
+      'Look for a crash or a restart in the peer’s log; over TLS also for something in between that cuts connections.',
   },
   'upstream/malformed-message': {
     side: 'upstream',

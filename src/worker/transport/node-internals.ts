@@ -100,6 +100,54 @@ export function closeWithReset(tcp: Duplex): void {
   (tcp as Duplex & { resetAndClosing?: boolean }).resetAndClosing = true;
 }
 
+/**
+ * Hears, once, how the other side of a TLS connection has ended it: with TLS's own
+ * words, or only with the TCP connection below, as anybody on the way can do.
+ *
+ * Node reports both in the same way. But it reports them while it reads: in the
+ * first case the connection below is still being read, and beginning to read it
+ * is an error; in the second it has ended, and reading can begin anew.
+ *
+ * @param socket TLS, over `below`
+ * @param below where it is nothing that Node reads by a handle, nothing is heard
+ */
+export function onEndOfTls(
+  socket: Duplex,
+  below: Duplex,
+  heard: (how: 'closed' | 'cut') => void,
+): void {
+  const push = socket.push.bind(socket);
+  let isOver = false;
+  socket.push = (bytes: unknown, encoding?: BufferEncoding) => {
+    if (bytes === null && !isOver) {
+      isOver = true;
+      const how = howItEnded(socket, below);
+      if (how !== undefined) heard(how);
+    }
+    return push(bytes, encoding);
+  };
+}
+
+interface ReadByHandle {
+  readonly _handle?: {
+    /** Node has not stopped it. */
+    readonly reading?: boolean;
+    readStart?(): number;
+    readStop?(): number;
+  } | null;
+}
+
+function howItEnded(socket: Duplex, below: Duplex): 'closed' | 'cut' | undefined {
+  const { _handle: ofTls } = socket as ReadByHandle;
+  const { _handle: ofTcp } = below as ReadByHandle;
+  if (ofTls?.reading === undefined || ofTcp?.readStart === undefined) return undefined;
+  // What is not read cannot have come to its end.
+  if (!ofTls.reading) return 'closed';
+  if (ofTcp.readStart() !== 0) return 'closed';
+  ofTcp.readStop?.();
+  return 'cut';
+}
+
 let known: TcpInternals | undefined | 'not looked for' = 'not looked for';
 
 /** @returns `undefined` where this Node does not have what we expect, in the form we expect */

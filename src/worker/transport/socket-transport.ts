@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsFacts } from '../http/exchange.ts';
 import { atEndOfTurn, type EndOfTurnListener } from './end-of-turn.ts';
-import { closeWithReset } from './node-internals.ts';
+import { closeWithReset, onEndOfTls } from './node-internals.ts';
 import { NOBODY, type Transport, type TransportOwner } from './transport.ts';
 
 /** Text beyond this does not wait, as over the handle. */
@@ -30,6 +30,7 @@ export class SocketTransport implements Transport, EndOfTurnListener {
   readonly remotePort: number;
   readonly tls: TlsFacts | undefined;
   handOvers = 0;
+  isCut = false;
   readonly #socket: Duplex;
   readonly #raw: Duplex;
   #owner: TransportOwner = NOBODY;
@@ -55,6 +56,11 @@ export class SocketTransport implements Transport, EndOfTurnListener {
     const { remoteAddress, remotePort } = socket as Partial<Socket>;
     this.remoteAddress = remoteAddress ?? 'unix:';
     this.remotePort = remotePort ?? 0;
+    if (secured !== undefined) {
+      onEndOfTls(socket, secured.raw, (how) => {
+        this.isCut = how === 'cut';
+      });
+    }
     socket.on('data', (bytes: Buffer) => this.#owner.onBytes(bytes, 0, bytes.length));
     socket.on('end', () => this.#ended());
     socket.on('error', (error) => {

@@ -26,6 +26,11 @@ export interface Transport {
   /** `undefined` without TLS. */
   readonly tls: TlsFacts | undefined;
   /**
+   * With TLS, once `onEnd` was called: the other side has not said so itself, only the
+   * TCP connection has ended. Anybody on the way can do that (RFC 9112 §9.8).
+   */
+  readonly isCut?: boolean;
+  /**
    * For heads and small bodies. It leaves soon, and until then others that are
    * written join it; if the kernel then does not take it, `onBlocked` says so.
    *

@@ -35,6 +35,7 @@ type State = (typeof State)[keyof typeof State];
 const MAX_INTERIM_HEADS = 32;
 const UPGRADE = knownNames('upgrade');
 const NEVER = Number.POSITIVE_INFINITY;
+const CUT = new Error('TCP ended without an end of TLS');
 
 /** One for all connections: it holds nothing of a head between two calls. */
 const PARSER = new ResponseHeadParser();
@@ -480,6 +481,8 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
 
   onEnd(): void {
     if (this.#state !== State.Body) return this.#closedEarly(undefined);
+    // A body that ends with the connection is complete only if the peer itself has ended it.
+    if (this.#transport.isCut === true && !this.#tunnel) return this.#closedEarly(CUT);
     this.#endIsHeld = this.#receiver === undefined;
     if (this.#endIsHeld) return;
     try {

@@ -1,6 +1,5 @@
-/** Refuses options of a peer that are not known, or that cannot be meant: silence would be worse. */
+/** Refuses options of a peer that cannot be meant: silence would be worse. */
 import { isIPv4, isIPv6 } from 'node:net';
-import { nearest } from '../../shared/config/problem.ts';
 import type { ClientTlsOptions } from '../tls/client-tls.ts';
 
 /** What the value must be, for `expected …`; `undefined` if it is. */
@@ -34,7 +33,8 @@ function isSeconds(value: unknown): boolean {
   return Number.isFinite(value) && (value as number) >= 1_000 && (value as number) <= 32_767_000;
 }
 
-const checks = {
+/** Every option that there is. */
+export const peerChecks = {
   tls: any,
   sni: any,
   alternativeName: any,
@@ -61,9 +61,7 @@ const checks = {
 } satisfies Record<string, Check>;
 
 /** Whatever the program has given. */
-type Given = Readonly<Partial<Record<keyof typeof checks, unknown>>>;
-
-const KNOWN = Object.keys(checks);
+type Given = Readonly<Partial<Record<keyof typeof peerChecks, unknown>>>;
 
 const TLS_OPTIONS = [
   'sni',
@@ -76,24 +74,19 @@ const TLS_OPTIONS = [
   'key',
 ] as const satisfies readonly (keyof ClientTlsOptions)[];
 
-/** @throws {TypeError} says which option of which peer, and what was expected */
+/**
+ * @param options known ones
+ * @throws {TypeError} says which option of which peer, and what was expected
+ */
 export function checkPeerOptions(address: string, options: Given): void {
   for (const [name, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, name) ? checks[name as keyof Given] : undefined;
-    if (check === undefined) throw unknownOption(address, name);
-    const expected = value === undefined ? undefined : check(value);
+    const expected = value === undefined ? undefined : peerChecks[name as keyof Given](value);
     if (expected === undefined) continue;
     throw new TypeError(
       `peer ${address}: expected "${name}" to be ${expected}, got ${JSON.stringify(value)}`,
     );
   }
   checkTogether(address, options);
-}
-
-function unknownOption(address: string, name: string): TypeError {
-  const meant = nearest(name, KNOWN);
-  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-  return new TypeError(`peer ${address}: unknown option "${name}"${hint}`);
 }
 
 function checkTogether(address: string, { tls, proxy, connector, ...rest }: Given): void {

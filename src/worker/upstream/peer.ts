@@ -1,10 +1,11 @@
 /** One address that requests can be sent to, and how to talk to it. */
 import type { Duplex } from 'node:stream';
+import { refuseUnknown } from '../../shared/config/options.ts';
 import { clientTls, type ClientTls, type ClientTlsOptions } from '../tls/client-tls.ts';
 import type { TcpKeepAlive } from '../transport/node-internals.ts';
 import { connectProxy, type ConnectProxy, type ConnectProxyOptions } from './connect-proxy.ts';
 import { parsePeerAddress } from './peer-address.ts';
-import { checkPeerOptions } from './peer-options.ts';
+import { checkPeerOptions, peerChecks } from './peer-options.ts';
 
 export interface PeerOptions extends ClientTlsOptions {
   /** Speaks TLS 1.3 or 1.2 with the peer, whose certificate is verified unless you say otherwise. Default false. */
@@ -99,6 +100,7 @@ export class HttpPeer {
       options = { ...address.#options, upstream: address.upstream, ...options };
       address = address.address;
     }
+    refuseUnknown(`peer ${address}`, options, peerChecks);
     checkPeerOptions(address, options);
     this.#options = options;
     const { host, port, path } = parsePeerAddress(address, 'peer address');

@@ -1,4 +1,4 @@
-/** Programs whose requests are sent again: because of a status, because a phase asks, and never for too long. */
+/** Programs whose requests are sent again: because of a status, because a phase asks, and not at all. */
 import { HttpPeer, httpProxyService, Server, type ProxyHttp } from 'sluice';
 
 const server = Server.fromArgs();
@@ -27,16 +27,6 @@ server.addService(
   httpProxyService(
     { upstreamPeer: () => bad, failToConnect: () => 'give-up' },
     { name: 'giving-up' },
-  ).addTcp('127.0.0.1:0'),
-);
-server.addService(
-  httpProxyService(
-    { upstreamPeer: () => good },
-    {
-      name: 'hurried',
-      requestTimeoutMs: 300,
-      retry: { statuses: [503], backOffMs: 60_000, maxBackOffMs: 60_000 },
-    },
   ).addTcp('127.0.0.1:0'),
 );
 server.addService(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Answer } from '../../../../src/worker/proxy/answer.ts';
-import { compose, withFilters } from '../../../../src/worker/proxy/compose.ts';
+import { compose, withFilters, type FilterPhases } from '../../../../src/worker/proxy/compose.ts';
 import type { Filter } from '../../../../src/worker/proxy/filter.ts';
 import type { ProxyHttp } from '../../../../src/worker/proxy/proxy-http.ts';
 
@@ -65,6 +65,72 @@ describe('filters that are put together', () => {
       assert.equal(String(await dropped(session, Buffer.from('x'), false)), '');
     });
   }
+
+  /** As a request passes them, and as a response does. */
+  const directions: Readonly<Record<'down' | 'up', readonly (keyof FilterPhases)[]>> = {
+    down: [
+      'connectionFilter',
+      'earlyRequestFilter',
+      'requestFilter',
+      'proxyUpstreamFilter',
+      'failToConnect',
+      'connectedToUpstream',
+      'upstreamRequestFilter',
+      'requestBodyFilter',
+      'errorWhileProxy',
+    ],
+    up: [
+      'upstreamResponseFilter',
+      'responseFilter',
+      'upstreamResponseBodyFilter',
+      'upstreamResponseTrailerFilter',
+      'responseBodyFilter',
+      'responseTrailerFilter',
+      'failToProxy',
+      'suppressErrorLog',
+      'requestSummary',
+      'logging',
+    ],
+  };
+  for (const [direction, phases] of Object.entries(directions)) {
+    for (const phase of phases) {
+      test(`run ${phase} ${direction} the list`, () => {
+        const seen: string[] = [];
+        const filters = ['a', 'b', 'c'].map((name): Filter => ({
+          name,
+          [phase]: () => void seen.push(name),
+        }));
+        const run = compose(filters)[phase] as (...given: unknown[]) => unknown;
+
+        run(session, Buffer.from('x'), false);
+
+        assert.equal(seen.join(''), direction === 'down' ? 'abc' : 'cba');
+      });
+    }
+  }
+
+  test('are put together once: nothing is looked up again for a request', () => {
+    let lookedUp = 0;
+    const filter: Filter = {
+      name: 'a',
+      get requestFilter() {
+        lookedUp += 1;
+        return () => undefined;
+      },
+    };
+    const list = [filter, filter];
+    const proxy = withFilters(list, {
+      upstreamPeer() {
+        throw new Error('not asked');
+      },
+    });
+    const before = lookedUp;
+    list.push(filter);
+
+    for (let n = 0; n < 3; n++) assert.equal(proxy.requestFilter!(session), undefined);
+
+    assert.equal(lookedUp, before);
+  });
 
   test('that wait for nothing give no promise', () => {
     const filter: Filter = { name: 'a', requestFilter() {}, responseFilter() {} };

@@ -147,7 +147,10 @@ describe('an option of a peer is refused', () => {
       says: /^peer a:80: unknown option "conectTimeoutMs"; did you/,
     },
     // Peers are asked in HTTP/1.1; whoever asks for more is told.
-    { options: { httpVersion: '2' }, says: /^peer a:80: unknown option "httpVersion"$/ },
+    {
+      options: { httpVersion: '2' },
+      says: /^peer a:80: unknown option "httpVersion"; there is tls, sni, /,
+    },
     {
       options: { readTimeoutMs: 0 },
       says: /expected "readTimeoutMs" to be a number above 0, got 0$/,
