@@ -33,12 +33,13 @@ export async function runWorker(services: readonly Service[], clock: Clock): Pro
   const told = listenToSupervisor();
   tell({ kind: 'hello', version: IPC_VERSION });
   const start = await told.next('start');
+  if (boot.settings.workers.cpu_pinning) pin(start.slot, log);
   const worker = await orSay(log, () => build({ services, boot, start, clock, log }));
   inlineMore();
   tell({ kind: 'built' });
 
   const order = await untilDrained(worker, start.slot, told, log);
-  void told.next('cut').then(() => worker.cut());
+  void endSooner(worker, told);
   await worker.drain(order);
   tell({ kind: 'drained' });
   log.flush();
@@ -46,6 +47,14 @@ export async function runWorker(services: readonly Service[], clock: Clock): Pro
 }
 
 type Start = Extract<ToWorker, { kind: 'start' }>;
+
+/** On one of the CPUs that the supervisor may use, by turns. */
+function pin(slot: number, log: Log): void {
+  const libc = openLibc();
+  if ('unavailable' in libc) return log.warn({ reason: libc.unavailable }, 'worker not pinned');
+  const cpus = libc.allowedCpus();
+  libc.pinTo(cpus[slot % cpus.length]!);
+}
 
 interface BuildParts {
   readonly services: readonly Service[];
@@ -248,6 +257,15 @@ async function untilDrained(
       case 'drain':
         return message;
     }
+  }
+}
+
+/** What the supervisor may still say to a worker that drains. */
+async function endSooner(worker: Worker, told: Told): Promise<void> {
+  for (;;) {
+    const message = await told.next('drain', 'cut');
+    if (message.kind === 'cut') worker.cut();
+    else worker.hurry(message.idleMs);
   }
 }
 

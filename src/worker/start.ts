@@ -146,6 +146,8 @@ export interface Worker {
   reopenLogs(): void;
   /** Stops accepting and lets requests finish; resolves when all is let go. */
   drain(order: DrainOrder): Promise<void>;
+  /** Of a drain: idle connections end sooner. */
+  hurry(idleMs: number): void;
   /** Of a drain: its time is over. */
   cut(): void;
 }
@@ -293,6 +295,8 @@ export function buildWorker(parts: WorkerParts): Worker {
       stopFigures();
       await accessLog.close();
     },
+
+    hurry: (idleMs) => listeners.hurry(idleMs),
 
     cut() {
       listeners.cut();

@@ -22,3 +22,4 @@ export {
   type Sluice,
 } from './sluice.ts';
 export { authority, edge, getTls, pemFiles, startTlsPeer, tlsClient } from './tls.ts';
+export { startTraffic } from './traffic.ts';

@@ -705,6 +705,11 @@ export const settingsSchema = z.object({
         .describe(
           'How long a worker that is replaced keeps connections without a request, for one that may be on its way. With the next answer it tells the client to close.',
         ),
+      start_timeout: duration({ min: '1s', max: '1h' })
+        .default(30_000)
+        .describe(
+          'For a worker to build what it needs, and again to accept; time to wait for services comes on top. Then it is killed, and a start or reload has failed.',
+        ),
       stuck_after: duration({ min: '1s', max: '1h' })
         .default(10_000)
         .describe(

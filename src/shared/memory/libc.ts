@@ -10,9 +10,11 @@ import { chmodSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
 import { constants } from 'node:os';
-import { bindDescriptorPassing, type DescriptorPassing } from './descriptor-passing.ts';
+import { bindCpuAffinity, type CpuAffinity } from './cpu-affinity.ts';
+import { bindDescriptorPassing, type Calls, type DescriptorPassing } from './descriptor-passing.ts';
+import { bindSocketSteering, type SocketSteering } from './socket-steering.ts';
 
-export interface Libc extends DescriptorPassing {
+export interface Libc extends DescriptorPassing, SocketSteering, CpuAffinity {
   /** Memory that only those who have the descriptor can reach; gone with the last of them. */
   createMemory(name: string, size: number): number;
   /** The memory behind the descriptor, shared with every process that maps it. Never unmapped. */
@@ -143,16 +145,20 @@ function bind(koffi: Koffi): Libc {
     }
   };
 
+  const calls: Calls = {
+    func: (signature) => library.func(signature),
+    errno: () => koffi.errno(),
+    fail(call) {
+      throw systemError(call, koffi.errno());
+    },
+    view: (address, length) => koffi.view(BigInt(address), length),
+    socketAddress: unixSocketAddress,
+  };
+
   return {
-    ...bindDescriptorPassing({
-      func: (signature) => library.func(signature),
-      errno: () => koffi.errno(),
-      fail(call) {
-        throw systemError(call, koffi.errno());
-      },
-      view: (address, length) => koffi.view(BigInt(address), length),
-      socketAddress: unixSocketAddress,
-    }),
+    ...bindDescriptorPassing(calls),
+    ...bindSocketSteering(calls),
+    ...bindCpuAffinity(calls),
     createMemory(name, size) {
       const fd = checked('memfd_create', memfdCreate(`sluice-${name}`, MFD_CLOEXEC));
       try {

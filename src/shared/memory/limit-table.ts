@@ -25,7 +25,7 @@
  * when the bucket is full: first the expired ones, else the one that owes least.
  */
 import { hash32 } from './hash.ts';
-import { copySeed, evictionsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
+import { evictionsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
 
 const ROWS_PER_BUCKET = 8;
 const ROW_WORDS = 4;
@@ -74,6 +74,8 @@ export interface Debt {
  * Fills a table that nobody uses yet. Requests that a worker of the old table
  * admits from now on are not known to the new one: as long as both are used, a
  * key may get as much from each.
+ *
+ * @param to has the seed of the old one: the tags of keys are hashes with it
  */
 export function carryLimits(
   from: Segment,
@@ -82,8 +84,6 @@ export function carryLimits(
   newPolicy: LimitPolicy,
   nowNs: number,
 ): void {
-  // The tags of keys are hashes with the seed.
-  copySeed(from, to);
   const old = new LimitTable(from, oldPolicy);
   const filled = new LimitTable(to, newPolicy);
   for (const debt of old.debts(nowNs)) filled.owe(debt, nowNs);

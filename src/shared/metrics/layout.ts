@@ -18,8 +18,10 @@ export const ProcessSlot = {
   state: 4,
   /** Workers replaced; only in the base row, where the supervisor counts them. */
   restarts: 5,
+  /** Grows once a second, by a timer: a worker where it does not is stuck. */
+  beats: 6,
 } as const;
-const PROCESS_SLOTS = 6;
+const PROCESS_SLOTS = 7;
 
 /** `waiting` is a slot without a process. */
 export const WORKER_STATES = ['starting', 'ready', 'waiting', 'draining'] as const;

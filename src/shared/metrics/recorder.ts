@@ -39,10 +39,12 @@ export class Recorder {
     return this.#upstreams.get(name) ?? UNCOUNTED;
   }
 
+  /** Once a second: it is a sign of life, too. */
   processFigures(residentBytes: number, cpuSeconds: number, eventLoopDelaySeconds: number): void {
     this.#row[ProcessSlot.residentBytes] = residentBytes;
     this.#row[ProcessSlot.cpuSeconds] = cpuSeconds;
     this.#row[ProcessSlot.eventLoopDelay] = eventLoopDelaySeconds;
+    this.#row[ProcessSlot.beats]! += 1;
   }
 
   /** @param slot of this worker, from 0 */

@@ -22,6 +22,11 @@ interface OpenAddress {
   place: Place;
   /** By slot; of a Unix socket there is one. */
   readonly fds: number[];
+  /**
+   * The kernel was told over how many of them to spread connections; of an inherited
+   * address nobody here knows whether it was.
+   */
+  isSteered: boolean;
   /** The file of a Unix socket; absent while it is still a predecessor's to remove. */
   file: Stats | undefined;
 }
@@ -37,7 +42,7 @@ export class ListeningSockets {
   constructor(libc: Libc, inherited: readonly InheritedSockets[] = []) {
     this.#libc = libc;
     for (const { key, place, fds } of inherited)
-      this.#open.set(key, { key, place, fds: [...fds], file: undefined });
+      this.#open.set(key, { key, place, fds: [...fds], isSteered: true, file: undefined });
   }
 
   /**
@@ -52,16 +57,26 @@ export class ListeningSockets {
     return prepared;
   }
 
-  /** That generation serves: closes what it does not use. */
+  /**
+   * That generation serves: closes what it does not use. Workers that still accept
+   * on it have copies of their own; of addresses that stay, new connections go to
+   * the sockets that stay, from this moment on.
+   */
   retain(generation: GenerationSockets): void {
     for (const [key, address] of this.#open) {
       if ('path' in address.place) address.file ??= fileAt(address.place.path);
       const used = generation.slotsOf(key);
       if (used === 0) this.#remove(address);
-      else if (!('path' in address.place)) {
-        for (const fd of address.fds.splice(used)) this.#libc.close(fd);
-      }
+      else if (!('path' in address.place)) this.#shrink(address, used);
     }
+  }
+
+  #shrink(address: OpenAddress, slots: number): void {
+    const [first] = address.fds;
+    if (first === undefined || address.fds.length <= slots) return;
+    this.#libc.spreadOver(first, slots);
+    address.isSteered = true;
+    for (const fd of address.fds.splice(slots)) this.#libc.close(fd);
   }
 
   /** For a successor; the descriptors stay ours. */
@@ -124,7 +139,7 @@ export class GenerationSockets {
     if (known === undefined) {
       const { place, fds } = bindAddress(this.#libc, address, this.#slots);
       const file = 'path' in place ? fileAt(place.path) : undefined;
-      const opened: OpenAddress = { key, place, fds, file };
+      const opened: OpenAddress = { key, place, fds, isSteered: false, file };
       this.#open.set(key, opened);
       this.#bound.push({ address: opened, from: 0 });
     } else if (!('path' in known.place) && known.fds.length < this.#slots) {
@@ -148,6 +163,9 @@ export class GenerationSockets {
         const bound = this.#bound.find((each) => each.address === open);
         for (const fd of open.fds.slice(bound?.from ?? open.fds.length))
           this.#libc.listen(fd, BACKLOG);
+        // Else what was said for fewer sockets would go on.
+        if (bound !== undefined && open.isSteered && !('path' in open.place))
+          this.#libc.spreadOver(open.fds[0]!, open.fds.length);
       });
     }
   }

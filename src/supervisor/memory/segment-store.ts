@@ -5,6 +5,7 @@
  */
 import type { Libc } from '../../shared/memory/libc.ts';
 import {
+  copySeed,
   createSegment,
   isSameTable,
   mapSegment,
@@ -39,7 +40,7 @@ export class SegmentStore {
         const kept = this.#current.find((segment) => isSameTable(segment, spec));
         const before = kept ?? this.#before(spec.name);
         if (before !== undefined && isSameTable(before, spec)) generation.keep(before);
-        else generation.make(createSegment(spec, this.#libc), this.#filling(before));
+        else this.#make(generation, spec, before);
       }
       return generation;
     } catch (thrown) {
@@ -56,10 +57,11 @@ export class SegmentStore {
     return mapSegment(inherited, inherited.fd, this.#libc);
   }
 
-  #filling(before: Segment | undefined): (segment: Segment) => void {
-    return (segment) => {
-      if (before !== undefined) this.#fill(before, segment);
-    };
+  #make(generation: GenerationSegments, spec: SegmentSpec, before: Segment | undefined): void {
+    const segment = createSegment(spec, this.#libc);
+    // At once: workers read the seed when they build their tables, which are filled later.
+    if (before !== undefined) copySeed(before, segment);
+    generation.make(segment, () => before !== undefined && this.#fill(before, segment));
   }
 
   /** That generation serves; what it does not use is closed. */
@@ -86,7 +88,7 @@ export class GenerationSegments {
   readonly list: Segment[] = [];
   readonly #close: (fd: number) => void;
   /** Those that are new, each with how to fill it. */
-  readonly #made: { readonly segment: Segment; readonly fill: (segment: Segment) => void }[] = [];
+  readonly #made: { readonly segment: Segment; readonly fill: () => void }[] = [];
 
   constructor(close: (fd: number) => void) {
     this.#close = close;
@@ -96,14 +98,14 @@ export class GenerationSegments {
     this.list.push(segment);
   }
 
-  make(segment: Segment, fill: (segment: Segment) => void): void {
+  make(segment: Segment, fill: () => void): void {
     this.list.push(segment);
     this.#made.push({ segment, fill });
   }
 
   /** Before anybody uses them: the new ones get what the old ones know. */
   fill(): void {
-    for (const { segment, fill } of this.#made) fill(segment);
+    for (const { fill } of this.#made) fill();
   }
 
   /** Of a generation that does not come up: what was made for it goes. */

@@ -127,9 +127,16 @@ export class Draft {
         slots: settings.threads,
         keys: addressKeys(listen),
         duties: ['health-probes', ...tasks.map(taskDuty)],
+        stepTimeoutMs: settings.workers.start_timeout,
         serviceWaitMs,
         fork: () => forkProgram({ inherit }),
         grant: (slot) => this.sockets?.grant(slot) ?? withoutSockets(listen),
+        healthLimits: {
+          stuckAfterMs: settings.workers.stuck_after,
+          maxMemory: settings.workers.max_memory,
+          maxAgeMs: settings.workers.max_age,
+        },
+        renewal: retirement(this, this),
         book: this.book,
         close: () => closeSync(bootFd),
       });

@@ -13,6 +13,7 @@ import {
   type Retirement,
 } from './generation.ts';
 import type { Ledger } from './ledger.ts';
+import { LOOK_INTERVAL_MS } from './watch.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 /** Each has as many processes as there are slots; more would cost memory that nobody has planned for. */
@@ -35,6 +36,7 @@ export class Fleet implements GenerationOwner {
   restarts = 0;
   readonly #log: Log;
   readonly #duties = new Duties();
+  readonly #watch: NodeJS.Timeout;
   #last = 0;
   #serving: Generation | undefined;
   #next: Generation | undefined;
@@ -44,6 +46,9 @@ export class Fleet implements GenerationOwner {
   constructor(ledger: Ledger, log: Log) {
     this.ledger = ledger;
     this.#log = log;
+    this.#watch = setInterval(() => {
+      for (const generation of this.#generations) generation.watch();
+    }, LOOK_INTERVAL_MS);
   }
 
   /** The one that serves. */
@@ -130,11 +135,13 @@ export class Fleet implements GenerationOwner {
   /** No more replacements; every worker finishes its requests. Resolves when the last one has gone. */
   async drain(retirement: Retirement): Promise<void> {
     await Promise.all(this.#generations.map((generation) => generation.retire(retirement)));
+    clearInterval(this.#watch);
   }
 
   /** Ends every worker at once, in the middle of whatever it does. */
   async kill(): Promise<void> {
     await Promise.all(this.#generations.map((generation) => generation.kill()));
+    clearInterval(this.#watch);
   }
 
   onChange(): void {

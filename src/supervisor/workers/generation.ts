@@ -11,7 +11,9 @@ import type { Worker as Process } from 'node:cluster';
 import type { BoundAddress, Duty, ListenerGrant, SocketName } from '../../shared/ipc/messages.ts';
 import type { Log } from '../../shared/log/log.ts';
 import { afterDeath } from '../../shared/time/back-off.ts';
+import { ProcessSlot } from '../../shared/metrics/layout.ts';
 import type { Book, Ledger } from './ledger.ts';
+import type { HealthLimits } from './watch.ts';
 import { WorkerProcess, type ProcessOwner } from './worker-process.ts';
 
 export type Phase = 'preparing' | 'prepared' | 'opening' | 'serving' | 'leaving' | 'gone';
@@ -23,10 +25,15 @@ export interface GenerationParts {
   /** Of the addresses that it listens on. */
   readonly keys: readonly string[];
   readonly duties: readonly Duty[];
+  /** For a worker to build everything, and again to accept. */
+  readonly stepTimeoutMs: number;
   /** So long a worker may wait for background services before it accepts. */
   readonly serviceWaitMs: number;
   readonly fork: () => Process;
   readonly grant: (slot: number) => ListenerGrant[];
+  readonly healthLimits: HealthLimits;
+  /** How a worker ends whose place is taken by the next one. */
+  readonly renewal: Retirement;
   /** Where its workers count. */
   readonly book: Book;
   /** Lets go what its forks have needed; called once, when it is gone. */
@@ -59,6 +66,9 @@ export interface Retirement {
   readonly lastMs: number;
 }
 
+/** How long a worker that could not be renewed is left as it is. */
+const FAILED_RENEWAL_MS = 60_000;
+
 export class Generation implements ProcessOwner {
   readonly number: number;
   readonly slots: number;
@@ -80,7 +90,8 @@ export class Generation implements ProcessOwner {
   #phase: Phase = 'preparing';
   #step: PromiseWithResolvers<void> | undefined;
   #addresses: readonly BoundAddress[] = [];
-  #renewal: Retirement | undefined;
+  /** On the clock of `performance.now`. */
+  #noRenewalBefore = 0;
 
   constructor(parts: GenerationParts, owner: GenerationOwner) {
     this.#parts = parts;
@@ -143,20 +154,18 @@ export class Generation implements ProcessOwner {
     for (const worker of this.workers) worker.reopenLogs();
   }
 
-  /** A worker is being replaced although it is well. */
-  get isRenewing(): boolean {
-    return this.#renewals.size > 0;
-  }
-
-  /**
-   * Replaces a worker that is well: the next one accepts before it stops.
-   *
-   * @param retirement of the one that is there
-   */
-  renew(slot: number, retirement: Retirement): void {
-    if (this.#phase !== 'serving' || this.isRenewing) return;
-    this.#renewal = retirement;
-    this.#renewals.set(slot, this.#fork(slot));
+  /** Once a second: ends workers that are stuck, and renews those that are too big or too old. */
+  watch(): void {
+    for (const worker of this.workers) {
+      if (worker.state !== 'ready' && worker.state !== 'draining') continue;
+      const row = this.#parts.book.table.rowView(worker.metricsRow);
+      const beats = row[ProcessSlot.beats]!;
+      const residentBytes = row[ProcessSlot.residentBytes]!;
+      const signs = { beats, residentBytes, livedMs: worker.livedMs };
+      const health = worker.pulse.look(signs, this.#parts.healthLimits);
+      if (health === 'stuck') this.#end(worker);
+      else if (health !== 'well') this.#renew(worker, health, residentBytes);
+    }
   }
 
   /** No more replacements; every worker finishes its requests. Resolves when the last one has gone. */
@@ -262,7 +271,7 @@ export class Generation implements ProcessOwner {
   }
 
   #fork(slot: number): WorkerProcess {
-    const { fork, book, serviceWaitMs } = this.#parts;
+    const { fork, book, stepTimeoutMs, serviceWaitMs } = this.#parts;
     const metricsRow = this.#owner.ledger.claim(book);
     const process = fork();
     book.table.assign(metricsRow, process.process.pid ?? 0);
@@ -272,6 +281,7 @@ export class Generation implements ProcessOwner {
       process,
       slot,
       metricsRow,
+      stepTimeoutMs,
       serviceWaitMs,
       readyServices,
       owner: this,
@@ -330,6 +340,27 @@ export class Generation implements ProcessOwner {
 
   // ── renewal ───────────────────────────────────────────────────────────────
 
+  #end(worker: WorkerProcess): void {
+    const { slot, pid: workerPid } = worker;
+    const { stuckAfterMs } = this.#parts.healthLimits;
+    this.#log.error(
+      { slot, workerPid, stuckAfterMs },
+      'worker killed: its event loop does not turn',
+    );
+    worker.kill();
+  }
+
+  /** Replaces a worker that is well: the next one accepts before it stops. One at a time. */
+  #renew(worker: WorkerProcess, why: 'big' | 'old', residentBytes: number): void {
+    const { slot, pid: workerPid, livedMs } = worker;
+    const isPossible = this.#phase === 'serving' && this.#renewals.size === 0;
+    if (!isPossible || this.#members.get(slot) !== worker) return;
+    if (performance.now() < this.#noRenewalBefore) return;
+    const fields = { slot, workerPid, why, residentBytes, livedMs: Math.round(livedMs) };
+    this.#log.info(fields, 'worker is renewed');
+    this.#renewals.set(slot, this.#fork(slot));
+  }
+
   #takePlace(renewal: WorkerProcess): void {
     const { slot } = renewal;
     const old = this.#members.get(slot);
@@ -337,13 +368,14 @@ export class Generation implements ProcessOwner {
     this.#members.set(slot, renewal);
     if (old === undefined) return;
     this.#leaving.add(old);
-    const { graceMs, lateMs } = this.#renewal!;
-    this.#drain(old, this.#renewal!);
+    const { graceMs, lateMs } = this.#parts.renewal;
+    this.#drain(old, this.#parts.renewal);
     setTimeout(() => old.kill(), graceMs + lateMs).unref();
   }
 
   #renewalFailed({ slot, pid: workerPid }: WorkerProcess, how: string): void {
     this.#renewals.delete(slot);
+    this.#noRenewalBefore = performance.now() + FAILED_RENEWAL_MS;
     this.#log.error({ slot, workerPid, how }, 'worker not renewed: the next one died');
   }
 

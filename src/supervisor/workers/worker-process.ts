@@ -14,9 +14,7 @@ import {
   type ToWorker,
 } from '../../shared/ipc/messages.ts';
 import type { Log } from '../../shared/log/log.ts';
-
-/** For each of its two steps: to build everything, and to accept; time to wait for services comes on top. */
-const STEP_TIMEOUT_MS = 30_000;
+import { Pulse } from './watch.ts';
 
 export type ProcessState = 'starting' | 'built' | 'opening' | 'ready' | 'draining';
 
@@ -40,6 +38,8 @@ export interface ProcessParts {
   readonly process: Process;
   readonly slot: number;
   readonly metricsRow: number;
+  /** For each of its two steps: to build everything, and to accept. */
+  readonly stepTimeoutMs: number;
   /** So long it may wait for background services before it accepts. */
   readonly serviceWaitMs: number;
   /** Background services that are ready already. */
@@ -53,11 +53,13 @@ export class WorkerProcess {
   readonly metricsRow: number;
   readonly #startedAt = performance.now();
   readonly duties = new Set<Duty>();
+  readonly pulse = new Pulse();
   /** Slots without a worker that it accepts for. */
   readonly covers = new Set<number>();
   readonly #process: Process;
   readonly #owner: ProcessOwner;
   readonly #log: Log;
+  readonly #stepTimeoutMs: number;
   readonly #serviceWaitMs: number;
   readonly #readyServices: readonly string[];
   #state: ProcessState = 'starting';
@@ -68,11 +70,13 @@ export class WorkerProcess {
     process,
     slot,
     metricsRow,
+    stepTimeoutMs,
     serviceWaitMs,
     readyServices,
     owner,
     log,
   }: ProcessParts) {
+    this.#stepTimeoutMs = stepTimeoutMs;
     this.#serviceWaitMs = serviceWaitMs;
     this.#readyServices = readyServices;
     this.slot = slot;
@@ -145,7 +149,7 @@ export class WorkerProcess {
   #begin(step: 'starting' | 'opening'): void {
     this.#state = step;
     clearTimeout(this.#stepTimer);
-    const timeoutMs = STEP_TIMEOUT_MS + (step === 'opening' ? this.#serviceWaitMs : 0);
+    const timeoutMs = this.#stepTimeoutMs + (step === 'opening' ? this.#serviceWaitMs : 0);
     this.#stepTimer = setTimeout(() => {
       this.#failed(`it was not ready after ${timeoutMs} ms`);
       this.kill();
