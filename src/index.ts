@@ -69,16 +69,12 @@ export type {
   RetryOutcome,
 } from './worker/proxy/proxy-http.ts';
 export type { RetryOptions } from './worker/proxy/retry-policy.ts';
-export type {
-  PeerConnection,
-  ReadLimit,
-  Session,
-  SessionTimeouts,
-} from './worker/proxy/session.ts';
+export type { ReadLimit, Session, SessionTimeouts } from './worker/proxy/session.ts';
 export type { SubrequestAnswer } from './worker/proxy/subrequest-answer.ts';
 export type { SubrequestInit } from './worker/proxy/subrequests.ts';
 export type { Task, TaskContext } from './worker/tasks/task.ts';
 export type { TcpKeepAlive } from './worker/transport/node-internals.ts';
 export type { ConnectProxyOptions } from './worker/upstream/connect-proxy.ts';
+export type { PeerConnection } from './worker/upstream/peer-connection.ts';
 export { HttpPeer, type PeerConnector, type PeerOptions } from './worker/upstream/peer.ts';
 export type { RouteMatch } from './worker/router/router.ts';

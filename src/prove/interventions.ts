@@ -8,7 +8,10 @@ import type { Connections } from './wire/connections.ts';
 
 export type Intervention = 'upgrade' | 'reload' | 'kill';
 
-/** In turns, until each has had as many as it wants. */
+/**
+ * In turns, until each has had as many as it wants. Each round begins with another
+ * one, so that each comes after each of the others.
+ */
 export function* inTurns(counts: Readonly<Record<Intervention, number>>): Generator<Intervention> {
   const left = { ...counts };
   const kinds = Object.keys(left) as Intervention[];
@@ -18,6 +21,7 @@ export function* inTurns(counts: Readonly<Record<Intervention, number>>): Genera
       left[kind] -= 1;
       yield kind;
     }
+    kinds.push(kinds.shift()!);
   }
 }
 

@@ -2,7 +2,7 @@
  * The books: every request that was sent has one end, and every end has its
  * column. One account for each kind of client.
  *
- *     sent = answered + reset + failed + killed + under way
+ *     sent = answered + reset + failed + killed + outlived + under way
  */
 import { Loss } from './loss.ts';
 
@@ -32,6 +32,8 @@ export interface Counts {
   broken: number;
   /** Ended with the worker that was killed, which had accepted their connection. */
   killed: number;
+  /** Cut after they had taken longer than the grace period: the machine is too busy for the traffic. */
+  outlived: number;
 }
 
 export interface Columns extends Readonly<Counts> {
@@ -96,6 +98,7 @@ export class Account {
     unasked: 0,
     broken: 0,
     killed: 0,
+    outlived: 0,
   };
   #numbers = 0;
   #longestMs = 0;
@@ -161,14 +164,18 @@ export class Account {
     this.#counts.answered -= 1;
   }
 
+  outlived(): void {
+    this.#counts.outlived += 1;
+  }
+
   unasked(what: string): void {
     this.#counts.unasked += 1;
     this.#note(`unasked: ${what}`);
   }
 
   close(repeated: number): Columns {
-    const { sent, answered, reset, failed, killed } = this.#counts;
-    const ends = answered + reset + failed + killed;
+    const { sent, answered, reset, failed, killed, outlived } = this.#counts;
+    const ends = answered + reset + failed + killed + outlived;
     if (ends !== sent)
       throw new Error(`${this.client}: ${sent} requests were sent and ${ends} have ended`);
     return { client: this.client, ...this.#counts, repeated, longestMs: this.#longestMs };

@@ -12,14 +12,14 @@ export interface Result {
   readonly incidents: readonly Incident[];
 }
 
-/** What a killed worker took with it is not among these. */
+/** Not among these: what a killed worker took with it, and what took longer than it may. */
 const LOSSES = ['failed', 'refused', 'reset', 'repeated', 'unasked', 'broken'] as const;
 
 export function isLossless({ columns }: Result): boolean {
   return columns.every((row) => LOSSES.every((column) => row[column] === 0));
 }
 
-const COUNTS = ['sent', 'answered', ...LOSSES, 'killed'] as const;
+const COUNTS = ['sent', 'answered', ...LOSSES, 'killed', 'outlived'] as const;
 
 export function asJson(result: Result): string {
   const { done, seconds, columns, gaps, incidents } = result;
@@ -70,6 +70,7 @@ export function asText(result: Result): string {
 const HEADINGS: Readonly<Record<string, string>> = {
   broken: 'streams broken',
   killed: 'with a killed worker',
+  outlived: 'outlived grace',
 };
 
 function gapLines(gaps: ReadonlyMap<string, Gap>): string[] {

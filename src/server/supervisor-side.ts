@@ -24,6 +24,7 @@ import {
   type SupervisorParts,
 } from '../supervisor/start.ts';
 import { StartupError } from '../supervisor/startup-error.ts';
+import { meetServiceManager, observerFor } from '../supervisor/systemd/supervised.ts';
 import { optionsFrom, type CreateOptions } from './create-options.ts';
 import { dependenciesOf } from './dependencies.ts';
 import { ListeningService, type Service } from './service.ts';
@@ -197,10 +198,22 @@ export class SupervisorSide {
     if (settings.working_directory !== undefined) changeDirectory(settings.working_directory);
     const log = openLog(settings);
     for (const warning of this.#warnings) log.warn({ conf: this.#options.conf }, warning);
-    const lifecycle = new Lifecycle(log, version());
+    const { passed, manager } = meetServiceManager(log);
+    let started: StartedSupervisor | undefined;
+    const observer =
+      manager &&
+      observerFor(manager, {
+        passed,
+        operations: () => lifecycle,
+        inventory: () => started?.inventory(),
+      });
+    const lifecycle: Lifecycle = new Lifecycle(log, version(), observer);
     signals.direct(lifecycle, log);
     await lifecycle.run({
-      start: (abort) => this.#start(services, { log, control, operations: lifecycle, abort }),
+      start: async (abort) => {
+        const parts = { log, control, passed, operations: lifecycle, abort };
+        return (started = await this.#start(services, parts));
+      },
       whenUp: async (supervisor) => {
         await this.#announce(startHooks, supervisor, log);
         starter?.ready();
@@ -222,7 +235,7 @@ export class SupervisorSide {
 
   async #start(
     services: readonly Service[],
-    parts: Pick<SupervisorParts, 'log' | 'control' | 'operations' | 'abort'>,
+    parts: Pick<SupervisorParts, 'log' | 'control' | 'passed' | 'operations' | 'abort'>,
   ): Promise<StartedSupervisor> {
     return startSupervisor(this.#plan(services), { ...parts, version: version() });
   }

@@ -31,9 +31,19 @@ export interface Course<Started extends Supervisor> {
   readonly whenUp: (supervisor: Started) => Promise<void>;
 }
 
+/** Who is told what the supervisor does, such as a service manager. */
+export interface Observer {
+  /** After the start, and after every reload, whatever came of it. */
+  serving(): void;
+  reloading(): void;
+  draining(reason: DrainReason): void;
+  stopping(): void;
+}
+
 export class Lifecycle implements Operations {
   readonly #log: Log;
   readonly #version: string;
+  readonly #observer: Observer | undefined;
   readonly #startedAt = Date.now();
   readonly #abort = new AbortController();
   readonly #started = Promise.withResolvers<void>();
@@ -47,9 +57,10 @@ export class Lifecycle implements Operations {
   #running: Exclusive | undefined;
   #lastReload: LastReload | undefined;
 
-  constructor(log: Log, version: string) {
+  constructor(log: Log, version: string, observer?: Observer) {
     this.#log = log;
     this.#version = version;
+    this.#observer = observer;
   }
 
   /** Starts a supervisor and resolves when nothing of it runs any more. */
@@ -110,6 +121,7 @@ export class Lifecycle implements Operations {
     const text = this.#state === 'gone' ? 'it is ending already' : 'stopping at once';
     if (this.#state !== 'gone') {
       this.#state = 'gone';
+      this.#observer?.stopping();
       this.#giveUp();
       // Without one the start is given up, and its own clean-up follows.
       if (this.#supervisor !== undefined) this.#endWith(this.#supervisor.stop());
@@ -138,6 +150,7 @@ export class Lifecycle implements Operations {
     }
     if (!this.#is('starting')) return;
     this.#state = 'serving';
+    this.#observer?.serving();
     this.#started.resolve();
   }
 
@@ -170,6 +183,7 @@ export class Lifecycle implements Operations {
       return refused(`no ${name}: it is ${this.#state === 'draining' ? 'draining' : 'stopping'}`);
     }
     this.#running = name;
+    if (name === 'reload') this.#observer?.reloading();
     const outcome = await run(supervisor, this.#abort.signal).catch((thrown: unknown) => {
       this.#log.error({ err: thrown }, `${name} failed`);
       return refused(
@@ -177,7 +191,7 @@ export class Lifecycle implements Operations {
       );
     });
     this.#running = undefined;
-    if (name === 'reload') this.#remember(outcome);
+    if (name === 'reload') this.#afterReload(outcome);
     else if (outcome.kind === 'done' && this.#is('serving')) this.#drain('handed-off');
     return outcome;
   }
@@ -187,7 +201,8 @@ export class Lifecycle implements Operations {
     return this.#state === state;
   }
 
-  #remember(outcome: Outcome): void {
+  #afterReload(outcome: Outcome): void {
+    if (this.#is('serving')) this.#observer?.serving();
     const at = Date.now();
     this.#lastReload =
       outcome.kind === 'done'
@@ -197,6 +212,7 @@ export class Lifecycle implements Operations {
 
   #drain(reason: DrainReason): void {
     this.#state = 'draining';
+    this.#observer?.draining(reason);
     this.#giveUp();
     const supervisor = this.#supervisor!;
     void supervisor.drain(reason).then(() => {

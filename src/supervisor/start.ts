@@ -29,6 +29,8 @@ import { become, identityOf } from './privileges.ts';
 import { Reloader } from './reload/reload.ts';
 import { LAST_CONNECTIONS_MS, Staging, type Draft } from './reload/staging.ts';
 import { StartupError } from './startup-error.ts';
+import { inheritPassed } from './systemd/kept.ts';
+import type { PassedDescriptor } from './systemd/passed-sockets.ts';
 import { Fleet } from './workers/fleet.ts';
 import type { Retirement } from './workers/generation.ts';
 import { Ledger } from './workers/ledger.ts';
@@ -41,6 +43,8 @@ export interface SupervisorParts {
   readonly control: ControlPath;
   /** Gives the start up. */
   readonly abort: AbortSignal;
+  /** What the service manager has opened or kept for us. */
+  readonly passed: readonly PassedDescriptor[];
   /** Sockets and segments of a predecessor; what the plan has no use for is closed. */
   readonly inheritance?: Inheritance;
 }
@@ -83,7 +87,7 @@ export async function startSupervisor(
 
   async function build(
     plan: Plan,
-    { version, operations, abort, inheritance }: SupervisorParts,
+    { version, operations, abort, inheritance, passed }: SupervisorParts,
     closers: (() => unknown)[],
     closeAll: () => Promise<void>,
   ): Promise<StartedSupervisor> {
@@ -91,10 +95,12 @@ export async function startSupervisor(
     let handedOff = false;
     const identity = identityOf(settings.user, settings.group);
     const libc = libcOrWarn(log);
-    const heirlooms = sortSockets(inheritance?.sockets);
+    const given =
+      inheritance ?? (libc && inheritPassed(passed, { listen: plan.listen, libc, log }));
+    const heirlooms = sortSockets(given?.sockets);
     const sockets = libc && new ListeningSockets(libc, heirlooms.services);
     if (sockets !== undefined) closers.push(() => sockets.close());
-    const store = new SegmentStore(libc, carryOver, inheritance?.segments);
+    const store = new SegmentStore(libc, carryOver, given?.segments);
     const ledger = new Ledger();
     const fleet = new Fleet(ledger, log);
     const staging = new Staging({ libc, sockets, store, fleet });

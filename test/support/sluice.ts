@@ -40,6 +40,8 @@ export interface StartOptions {
   readonly openFiles?: number;
   /** Where the configuration sends the process log; default is stderr. */
   readonly logFile?: string;
+  /** Descriptors that it gets as a service manager passes them. */
+  readonly passed?: readonly { readonly name: string; readonly fd: number }[];
 }
 
 /** A process of ours that may or may not come up; what it printed is kept. */
@@ -155,7 +157,14 @@ export interface RequestInit {
 export function launch(
   t: TestContext,
   args: readonly string[],
-  { program = BIN, env, cwd, conditions = ['sluice-source'], openFiles }: StartOptions = {},
+  {
+    program = BIN,
+    env,
+    cwd,
+    conditions = ['sluice-source'],
+    openFiles,
+    passed = [],
+  }: StartOptions = {},
 ): Running {
   const command = [
     process.execPath,
@@ -163,11 +172,25 @@ export function launch(
     program,
     ...args,
   ];
-  const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$0" "$@"`, ...command];
-  const [file = '', ...rest] = openFiles === undefined ? command : limited;
+  const preparations = [
+    ...(openFiles === undefined ? [] : [`ulimit -n ${openFiles}`]),
+    // Only the process itself knows its number.
+    ...(passed.length === 0 ? [] : ['export LISTEN_PID=$$']),
+  ];
+  const prepared = ['sh', '-c', [...preparations, 'exec "$0" "$@"'].join(' && '), ...command];
+  const [file = '', ...rest] = preparations.length === 0 ? command : prepared;
+  const listen = {
+    LISTEN_FDS: String(passed.length),
+    LISTEN_FDNAMES: passed.map(({ name }) => name).join(':'),
+  };
   const child = spawn(file, rest, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...env },
+    stdio: ['ignore', 'pipe', 'pipe', ...passed.map(({ fd }) => fd)],
+    env: {
+      ...process.env,
+      NODE_TEST_CONTEXT: undefined,
+      ...(passed.length > 0 && listen),
+      ...env,
+    },
     ...(cwd !== undefined && { cwd }),
   });
   const running = new Running(child);

@@ -39,17 +39,21 @@ export async function runKeepAlive(scene: Scene, account: Account, index: number
 
 /** @returns whether the connection may be used again */
 async function exchange(
-  { run }: Scene,
+  scene: Scene,
   account: Account,
   endpoint: Endpoint,
   connection: Connection,
 ): Promise<boolean> {
   const number = account.nextNumber();
-  const name: RequestName = { run, client: account.client, number };
+  const name: RequestName = { run: scene.run, client: account.client, number };
   const bytes = 1 + ((number * 97) % 3000);
   const request = number % 3 === 0 ? post(endpoint, name, bytes) : get(endpoint, name, bytes);
   const first = number % 5 === 0 ? Math.floor(request.length / 2) : request.length;
-  const answer = ask(connection, account, request.subarray(0, first), expectBody(name, bytes));
+  const answer = ask(scene, connection, {
+    account,
+    bytes: request.subarray(0, first),
+    expectation: expectBody(name, bytes),
+  });
   if (first < request.length) {
     await wait(HESITATION_MS);
     connection.write(request.subarray(first));

@@ -38,13 +38,17 @@ async function askOnce(scene: Scene, account: Account, turn: number): Promise<bo
   const connection = await connectTo(scene, endpoint, account);
   if (connection === undefined) return false;
   const name = { run: scene.run, client: account.client, number: account.nextNumber() };
-  const request = requestHead({
+  const bytes = requestHead({
     endpoint,
     method: 'GET',
     target: targetOf(name, 'echo', `?bytes=${BYTES}`),
     fields: { connection: 'close' },
   });
-  const head = await ask(connection, account, request, expectBody(name, BYTES));
+  const head = await ask(scene, connection, {
+    account,
+    bytes,
+    expectation: expectBody(name, BYTES),
+  });
   // Open until the server ends it, to see what else comes; the next attempt need not wait for that.
   connection.closeWithin(LINGER_MS);
   return head !== undefined;

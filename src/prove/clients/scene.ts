@@ -43,26 +43,43 @@ export async function connectTo(
   }
 }
 
+export interface Question {
+  readonly account: Account;
+  /** The whole request, or its beginning. */
+  readonly bytes: string | Buffer;
+  readonly expectation: Expectation;
+}
+
 /** @returns `undefined` if the answer was lost; the account says so */
 export async function ask(
+  scene: Scene,
   connection: Connection,
-  account: Account,
-  request: string | Buffer,
-  expectation: Expectation,
+  { account, bytes, expectation }: Question,
 ): Promise<AnswerHead | undefined> {
-  const startedAt = performance.now();
+  const sentAt = performance.now();
   account.sent();
   const answer = connection.expect(expectation);
-  connection.write(request);
+  connection.write(bytes);
   try {
     const head = await answer;
-    account.answered(performance.now() - startedAt);
+    account.answered(performance.now() - sentAt);
     return head;
   } catch (thrown) {
-    account.lost(thrown);
+    if (isCut(thrown) && outlived(scene, connection, sentAt)) account.outlived();
+    else account.lost(thrown);
     connection.destroy();
     return undefined;
   }
+}
+
+function isCut(thrown: unknown): boolean {
+  return thrown instanceof Loss && (thrown.kind === 'cut' || thrown.kind === 'reset');
+}
+
+/** No worker need wait longer; it happens where the machine is too busy for this traffic. */
+function outlived({ retirements }: Scene, { openedAt }: Connection, sentAt: number): boolean {
+  const now = performance.now();
+  return now - sentAt >= retirements.graceMs && now >= retirements.earliestEnd(openedAt);
 }
 
 export interface RequestParts {

@@ -29,8 +29,9 @@ export async function runDownloads(scene: Scene, account: Account): Promise<void
       const name = { run: scene.run, client: account.client, number: account.nextNumber() };
       const query = `?bytes=${DOWNLOAD_BYTES}&ms=${scene.streamMs}`;
       const target = targetOf(name, 'download', query);
-      const request = requestHead({ endpoint, method: 'GET', target });
-      await ask(connection, account, request, expectBody(name, DOWNLOAD_BYTES));
+      const bytes = requestHead({ endpoint, method: 'GET', target });
+      const expectation = expectBody(name, DOWNLOAD_BYTES);
+      await ask(scene, connection, { account, bytes, expectation });
       connection.close();
     }
     await pause(PAUSE_MS, scene);
@@ -43,13 +44,13 @@ export async function runUploads(scene: Scene, account: Account): Promise<void> 
     const connection = await connectTo(scene, endpoint, account);
     if (connection !== undefined) {
       const name = { run: scene.run, client: account.client, number: account.nextNumber() };
-      const head = requestHead({
+      const bytes = requestHead({
         endpoint,
         method: 'POST',
         target: targetOf(name, 'upload', `?bytes=${UPLOAD_BYTES}`),
         fields: { 'content-length': UPLOAD_BYTES },
       });
-      const answer = ask(connection, account, head, expectBody(name, 0));
+      const answer = ask(scene, connection, { account, bytes, expectation: expectBody(name, 0) });
       await sendSlowly(connection, name.number, scene.streamMs);
       await answer;
       connection.close();

@@ -47,6 +47,8 @@ interface Reading {
 
 export class Connection implements Doomable {
   doomed = false;
+  /** When we began to make it. */
+  readonly openedAt = performance.now();
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   #reading: Reading | undefined;

@@ -42,6 +42,12 @@ export interface Libc extends DescriptorPassing, SocketSteering, CpuAffinity {
   listen(fd: number, backlog: number): void;
   /** Whether somebody listens on a Unix socket whose file is there. */
   isUnixSocketInUse(path: string): boolean;
+  /** A socket for single messages to a Unix address; `@name` is one of the abstract namespace. */
+  datagramSocket(address: string): number;
+  /** What a descriptor from elsewhere is; undefined if it is no listening stream socket. */
+  listeningPlace(fd: number): { host: string; port: number } | { path: string } | undefined;
+  /** Whether other sockets of ours can share its port. */
+  sharesPort(fd: number): boolean;
   /** The port a socket is bound to. */
   socketPort(fd: number): number;
   /** Throws as `bind` does if somebody else has the port: SO_REUSEPORT alone would share it silently. */
@@ -96,7 +102,11 @@ const AF_INET6 = 10;
 const SOCK_STREAM_NONBLOCK_CLOEXEC = 1 | 0o4000 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const SO_TYPE = 3;
 const SO_REUSEPORT = 15;
+const SO_ACCEPTCONN = 30;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | 0o2000000;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
@@ -117,6 +127,9 @@ function bind(koffi: Koffi): Libc {
   const bindTo = library.func('int bind(int fd, const void *address, uint32_t length)');
   const connectTo = library.func('int connect(int fd, const void *address, uint32_t length)');
   const listen = library.func('int listen(int fd, int backlog)');
+  const getsockopt = library.func(
+    'int getsockopt(int fd, int level, int name, void *value, void *length)',
+  );
   const getsockname = library.func('int getsockname(int fd, void *address, void *length)');
 
   const checked = (call: string, result: number): number => {
@@ -127,6 +140,20 @@ function bind(koffi: Koffi): Libc {
     const on = Buffer.alloc(4);
     on.writeInt32LE(1);
     checked('setsockopt', setsockopt(fd, level, name, on, 4));
+  };
+  const optionOf = (fd: number, name: number): number => {
+    const value = Buffer.alloc(4);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(value.length);
+    checked('getsockopt', getsockopt(fd, SOL_SOCKET, name, value, length));
+    return value.readInt32LE(0);
+  };
+  const nameOf = (fd: number): Buffer => {
+    const address = Buffer.alloc(128);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(address.length);
+    checked('getsockname', getsockname(fd, address, length));
+    return address.subarray(0, length.readUInt32LE(0));
   };
   const boundSocket = (host: string, port: number, reusePort: boolean): number => {
     const family = isIPv6(host) ? AF_INET6 : AF_INET;
@@ -203,13 +230,28 @@ function bind(koffi: Koffi): Libc {
         close(fd);
       }
     },
-    socketPort(fd) {
-      const address = Buffer.alloc(28);
-      const length = Buffer.alloc(4);
-      length.writeUInt32LE(address.length);
-      checked('getsockname', getsockname(fd, address, length));
-      return address.readUInt16BE(2);
+    datagramSocket(to) {
+      const fd = checked('socket', socket(AF_UNIX, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0));
+      try {
+        const address = to.startsWith('@') ? abstractAddress(to.slice(1)) : unixSocketAddress(to);
+        checked('connect', connectTo(fd, address, address.length));
+        return fd;
+      } catch (thrown) {
+        close(fd);
+        throw thrown;
+      }
     },
+    listeningPlace(fd) {
+      try {
+        if (optionOf(fd, SO_TYPE) !== SOCK_STREAM || optionOf(fd, SO_ACCEPTCONN) === 0)
+          return undefined;
+      } catch {
+        return undefined; // No socket at all.
+      }
+      return placeIn(nameOf(fd));
+    },
+    sharesPort: (fd) => optionOf(fd, SO_REUSEPORT) !== 0,
+    socketPort: (fd) => nameOf(fd).readUInt16BE(2),
     checkPortFree: (host, port) => void close(boundSocket(host, port, false)),
   };
 }
@@ -238,6 +280,36 @@ function unixSocketAddress(path: string): Buffer {
   address.writeUInt16LE(AF_UNIX, 0);
   bytes.copy(address, 2);
   return address;
+}
+
+/** Begins with a zero, and ends where its length says. */
+function abstractAddress(name: string): Buffer {
+  const address = Buffer.from(`\0\0\0${name}`);
+  address.writeUInt16LE(AF_UNIX, 0);
+  return address;
+}
+
+function placeIn(address: Buffer): { host: string; port: number } | { path: string } | undefined {
+  switch (address.readUInt16LE(0)) {
+    case AF_INET:
+      return { host: [...address.subarray(4, 8)].join('.'), port: address.readUInt16BE(2) };
+    case AF_INET6: {
+      const groups = Array.from({ length: 8 }, (_, at) => address.readUInt16BE(8 + 2 * at));
+      const written = groups.map((group) => group.toString(16)).join(':');
+      // The one spelling that addresses are compared by.
+      return {
+        host: new URL(`http://[${written}]/`).hostname.slice(1, -1),
+        port: address.readUInt16BE(2),
+      };
+    }
+    case AF_UNIX: {
+      const end = address.indexOf(0, 2);
+      const path = address.toString('utf8', 2, end < 0 ? address.length : end);
+      return path === '' ? undefined : { path };
+    }
+    default:
+      return undefined;
+  }
 }
 
 function ipv6Bytes(host: string): Buffer {

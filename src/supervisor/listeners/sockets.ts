@@ -142,11 +142,18 @@ export class GenerationSockets {
       const opened: OpenAddress = { key, place, fds, isSteered: false, file };
       this.#open.set(key, opened);
       this.#bound.push({ address: opened, from: 0 });
-    } else if (!('path' in known.place) && known.fds.length < this.#slots) {
+    } else if (this.#needsMore(known)) {
       const from = known.fds.length;
       known.fds.push(...bindMore(this.#libc, address, known.place, this.#slots - from));
       this.#bound.push({ address: known, from });
     }
+  }
+
+  /** A socket of a service manager may not share its port; then all slots share that one. */
+  #needsMore({ place, fds }: OpenAddress): boolean {
+    const [first] = fds;
+    if ('path' in place || fds.length >= this.#slots || first === undefined) return false;
+    return this.#libc.sharesPort(first);
   }
 
   /**
@@ -200,7 +207,7 @@ export class GenerationSockets {
     return this.#listen.map(({ service, tls }, at) => {
       const key = this.#keys[at]!;
       const { place, fds } = this.#open.get(key)!;
-      const fd = 'path' in place ? fds[0] : fds[slot];
+      const fd = fds[slot % fds.length];
       if (fd === undefined) throw new Error(`no sockets were opened for slot ${slot}`);
       return { key, service, place, tls, fd: this.#libc.dup(fd) };
     });

@@ -22,6 +22,7 @@ import { knownNames } from '../http/known-names.ts';
 import { normalizePath } from '../http/path.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
 import type { ResponseReceiver, UpstreamConnection } from '../upstream/http1-connection.ts';
+import type { PeerConnection } from '../upstream/peer-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import { Answer, type BodyPieces } from './answer.ts';
 import { promisedLength, requestBodyFor, responseBodyFor } from './body-phases.ts';
@@ -39,15 +40,12 @@ import {
 } from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
 import { mayRepeat } from './retry-policy.ts';
-import { asProxyError, type FailedAttempt, type PeerConnection, type Session } from './session.ts';
+import { asProxyError, type FailedAttempt, type Session } from './session.ts';
 import { StreamedBody } from './streamed-body.ts';
 import { Transfer, type TransferOwner } from './transfer.ts';
 
 const DATE = knownNames('date');
 const CONTENT_LENGTH = knownNames('content-length');
-
-const NEW: PeerConnection = Object.freeze({ isReused: false });
-const POOLED: PeerConnection = Object.freeze({ isReused: true });
 
 /** Never throws: whatever happens, the exchange is answered or aborted and the request is logged. */
 export function handleRequest(exchange: Exchange, service: ProxyService): void {
@@ -165,8 +163,8 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     // Where one pooled connection was closed, the others may be, too.
     const mayReuse = !this.#metClosed;
     const open = mayReuse ? this.#service.connector.reuse(peer, this.#isShareable()) : undefined;
-    if (open === undefined) return this.#dial(peer, (made) => this.#connected(made, NEW));
-    this.#connected(open, POOLED);
+    if (open === undefined) return this.#dial(peer, (made) => this.#connected(made, made.asNew));
+    this.#connected(open, open.asReused);
   }
 
   #dial(peer: HttpPeer, next: (connection: UpstreamConnection) => void): void {
@@ -283,11 +281,11 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     const pooled = this.#service.connector.reuse(peer, false);
     if (pooled === undefined) {
       return this.#dial(peer, (made) => {
-        this.#reserve(made, NEW);
+        this.#reserve(made, made.asNew);
         this.#send(request);
       });
     }
-    this.#reserve(pooled, POOLED);
+    this.#reserve(pooled, pooled.asReused);
     this.#send(request);
   }
 

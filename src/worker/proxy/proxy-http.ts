@@ -7,9 +7,10 @@ import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { SocketAddress } from '../http/exchange.ts';
 import type { Headers } from '../http/headers.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
+import type { PeerConnection } from '../upstream/peer-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import type { Answer } from './answer.ts';
-import type { PeerConnection, Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export type Awaitable<T> = T | Promise<T>;
 

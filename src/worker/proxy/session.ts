@@ -17,6 +17,7 @@ import type {
 import { Headers } from '../http/headers.ts';
 import type { RequestHead } from '../http/message.ts';
 import type { Trust } from '../http/trust.ts';
+import type { PeerConnection } from '../upstream/peer-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import { Answer, statusText, type AnswerInit } from './answer.ts';
 import { readWhole } from './body-reader.ts';
@@ -32,12 +33,6 @@ export interface SessionParts {
   readonly time: Time;
   readonly trusts: Trust | undefined;
   readonly subrequests: SubrequestHost;
-}
-
-/** What is known of the connection to the peer of an attempt. */
-export interface PeerConnection {
-  /** It comes from the pool, so it has carried a request before. */
-  readonly isReused: boolean;
 }
 
 /** An attempt after which another one was made. */

@@ -68,7 +68,7 @@ export function shakeHands(
   socket.once('secureConnect', () => {
     if (isOver) return;
     isOver = true;
-    const secured = { facts: factsOf(socket), raw };
+    const secured = { facts: { ...factsOf(socket), sni: tls.sni }, raw };
     listener.onConnected((ownerOf) => SocketTransport.over(socket, ownerOf, secured));
   });
   return () => {

@@ -25,6 +25,7 @@ import { agreeFraming, FRAMING_FIELDS } from '../protocol/http1/framing.ts';
 import { ResponseHeadParser } from '../protocol/http1/response-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import { SMALL_WRITE, type Transport, type TransportOwner } from '../transport/transport.ts';
+import type { PeerConnection } from './peer-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Discarding, Pipeline } from './pipeline.ts';
 
@@ -101,6 +102,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   #isPersistent = false;
   /** The request that is being answered has nothing that those behind it could come to harm by. */
   #isShareable = false;
+  #factsAsReused: PeerConnection | undefined;
   readonly #pipeline = new Pipeline();
 
   constructor(
@@ -124,6 +126,21 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   /** It carried a request before, so the peer may be closing it just now. */
   get isReused(): boolean {
     return this.useCount > 0;
+  }
+
+  /** For the request that it was made for. */
+  get asNew(): PeerConnection {
+    return this.#facts(false);
+  }
+
+  /** For every later one. */
+  get asReused(): PeerConnection {
+    return (this.#factsAsReused ??= this.#facts(true));
+  }
+
+  #facts(isReused: boolean): PeerConnection {
+    const { remoteAddress, tls } = this.#transport;
+    return { isReused, remoteAddress, tls };
   }
 
   /** In the pool from now on: until when it may stay there. */

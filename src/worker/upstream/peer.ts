@@ -123,24 +123,32 @@ export class HttpPeer {
     this.proxy = options.proxy && connectProxy(address, options.proxy);
     this.connector = options.connector;
     this.tls = options.tls === true ? clientTls(host, options) : undefined;
-    this.wayKey = JSON.stringify([
-      address,
-      this.bindToIpv4 ?? '',
-      this.bindToIpv6 ?? '',
-      this.proxy?.key ?? '',
-      this.connector === undefined ? 0 : numberOf(this.connector),
-    ]);
-    this.poolKey = JSON.stringify([
-      this.wayKey,
-      this.upstream,
-      this.tls?.key ?? '',
-      options.groupKey ?? '',
-      // A connection keeps the waits and bounds of the peer it was made for. Those of
-      // its making are over once there is one.
-      [this.readTimeoutMs, this.writeTimeoutMs, this.idleTimeoutMs, this.maxIdle, this.pipelining],
-      this.tcpKeepAlive ?? 0,
-    ]);
+    this.wayKey = wayKeyOf(this);
+    this.poolKey = poolKeyOf(this, options.groupKey);
   }
+}
+
+/** Between parts that cannot hold it. A program may make a peer for each request, and JSON would take a microsecond. */
+const SEPARATOR = '\0';
+
+function wayKeyOf({ address, bindToIpv4, bindToIpv6, proxy, connector }: HttpPeer): string {
+  const plain = address + SEPARATOR + (bindToIpv4 ?? '') + SEPARATOR + (bindToIpv6 ?? '');
+  if (proxy === undefined && connector === undefined) return plain;
+  const by = connector === undefined ? '' : numberOf(connector);
+  return plain + SEPARATOR + (proxy?.key ?? '') + SEPARATOR + by;
+}
+
+function poolKeyOf(peer: HttpPeer, groupKey = ''): string {
+  const { upstream, tls, tcpKeepAlive } = peer;
+  const { idleMs = 0, intervalMs = 0, count = 0 } = tcpKeepAlive ?? {};
+  // A connection keeps the waits and bounds of the peer it was made for. Those of its
+  // making are over once there is one.
+  const bounds =
+    `${peer.readTimeoutMs} ${peer.writeTimeoutMs} ${peer.idleTimeoutMs} ${peer.maxIdle} ` +
+    `${peer.pipelining} ${idleMs} ${intervalMs} ${count}`;
+  // These two may hold anything, so their lengths say where they end.
+  const named = `${upstream.length} ${upstream}${groupKey.length} ${groupKey}`;
+  return peer.wayKey + SEPARATOR + (tls?.key ?? '') + SEPARATOR + bounds + SEPARATOR + named;
 }
 
 /** Functions have no other identity that could stand in a key. */

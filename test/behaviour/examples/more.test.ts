@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import {
   closedPort,
+  eventually,
   get,
   rawClient,
   startExample,
@@ -52,6 +53,26 @@ describe('the other examples', () => {
     await example.keepsItsPromises();
 
     assert.equal(api.requests[0]?.target, '/api/one');
+  });
+
+  test('subrequests: who the client is, and what it has done', async (t) => {
+    const [origin, auditor] = [await startPeer(t), await startPeer(t)];
+    const example = await startExample(t, 'subrequests', {
+      env: { ORIGINS: `${origin.address},${auditor.address}` },
+    });
+
+    await example.keepsItsPromises();
+
+    assert.deepEqual(
+      origin.requests.map(({ target, headers }) => [target, headers['x-user']]),
+      [['/', 'ada']],
+    );
+    await eventually(
+      async () => (auditor.requests.length === 2 ? true : undefined),
+      'both requests to be reported',
+    );
+    const reports = auditor.requests.map(({ body }) => String(body)).toSorted();
+    assert.deepEqual(reports, ['ada 200 /', 'undefined 401 /']);
   });
 
   test('backoff-retry: an origin that is away for a moment is waited for', async (t) => {

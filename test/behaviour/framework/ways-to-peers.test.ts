@@ -20,7 +20,9 @@ import {
 const program = fileURLToPath(new URL('programs/ways-to-peers.ts', import.meta.url));
 
 const tellsWhatItSaw = (request: IncomingMessage, response: ServerResponse) =>
-  void response.end(String(request.headers['x-peer']));
+  void response
+    .setHeader('x-way', String(request.headers['x-way']))
+    .end(String(request.headers['x-peer']));
 
 const named = makeCertificate({ commonName: 'api.test', issuer: authority });
 
@@ -69,7 +71,8 @@ test('a peer behind a proxy', async (t) => {
   const sluice = await startSluice(t, yaml, { program });
 
   await t.test('is asked through it, and the connection is kept', async () => {
-    assert.equal((await sluice.get('/0')).body, `${peer.address} new`);
+    const first = await sluice.get('/0');
+    assert.deepEqual([first.body, first.headers['x-way']], [`${peer.address} new`, '127.0.0.1']);
     assert.equal((await sluice.get('/0')).body, `${peer.address} reused`);
     assert.equal(open.asked.length, 1);
     const { target, headers } = open.asked[0]!;
@@ -79,14 +82,17 @@ test('a peer behind a proxy', async (t) => {
 
   await t.test('is spoken to in TLS through it, and verified', async () => {
     const before = open.asked.length;
-    assert.equal((await sluice.get('/1')).body, `${tlsPeer.address} new`);
+    const first = await sluice.get('/1');
+    assert.equal(first.body, `${tlsPeer.address} new`);
+    assert.equal(first.headers['x-way'], '127.0.0.1 TLSv1.3 http/1.1 api.test');
     assert.equal((await sluice.get('/1')).body, `${tlsPeer.address} reused`);
     assert.equal(open.asked.length, before + 1);
     assert.equal(open.asked.at(-1)!.target, tlsPeer.address);
   });
 
   await t.test('may have it on a Unix socket', async () => {
-    assert.equal((await sluice.get('/2')).body, `${peer.address} new`);
+    const { body, headers } = await sluice.get('/2');
+    assert.deepEqual([body, headers['x-way']], [`${peer.address} new`, 'unix:']);
     assert.equal(local.asked[0]!.target, peer.address);
   });
 

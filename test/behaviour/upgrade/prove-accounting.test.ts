@@ -240,18 +240,9 @@ describe('a server that', () => {
       await driven.until((columns) => columns.includes(column));
       const { columns, incidents } = await driven.end();
 
-      const { failed, reset, repeated, unasked, broken, refused, killed } = columns;
-      const others = { failed, reset, repeated, unasked, broken, refused, killed, [column]: 0 };
+      const losses = Object.fromEntries(LOSSES.map((each) => [each, columns[each]]));
       assert.ok(columns[column] > 0);
-      assert.deepEqual(others, {
-        failed: 0,
-        reset: 0,
-        repeated: 0,
-        unasked: 0,
-        broken: 0,
-        refused: 0,
-        killed: 0,
-      });
+      assert.deepEqual({ ...losses, [column]: 0 }, NO_LOSSES);
       if (says !== undefined) assert.match(incidents[0]!, says);
     });
   }
@@ -312,6 +303,18 @@ describe('a server that loses nothing', () => {
   });
 });
 
+test('what takes longer than the grace period is in a column of its own', async (t) => {
+  const driven = await drive(t, keepAlive, {
+    toClient: (_bytes, { client }) => void setTimeout(() => client.end(), 300),
+  });
+  driven.retirements.begin(performance.now());
+  while (driven.account.counts.outlived === 0) await wait(5);
+  const { columns, incidents } = await driven.end();
+
+  assert.deepEqual(incidents, []);
+  assert.equal(columns.sent, columns.outlived);
+});
+
 test('what ends with a worker that was killed is in a column of its own', async (t) => {
   const links: { port: number; cut(): void }[] = [];
   const driven = await drive(t, keepAlive, {
@@ -334,17 +337,18 @@ test('what ends with a worker that was killed is in a column of its own', async 
   assert.ok(columns.reset >= 1);
 });
 
-const NOTHING = {
-  client: 'client',
-  failed: 0,
-  refused: 0,
-  reset: 0,
-  repeated: 0,
-  unasked: 0,
-  broken: 0,
-  killed: 0,
-  longestMs: 0,
-};
+const LOSSES = [
+  'failed',
+  'refused',
+  'reset',
+  'repeated',
+  'unasked',
+  'broken',
+  'killed',
+  'outlived',
+] as const;
+const NO_LOSSES = Object.fromEntries(LOSSES.map((each) => [each, 0]));
+const NOTHING = { client: 'client', longestMs: 0, ...NO_LOSSES };
 
 function bothOf({ sent }: Columns) {
   return { sent, answered: sent };

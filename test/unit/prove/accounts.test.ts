@@ -81,4 +81,8 @@ test('interventions take turns until each has had as many as it wants', () => {
     [...inTurns({ upgrade: 1, reload: 3, kill: 2 })],
     ['upgrade', 'reload', 'kill', 'reload', 'kill', 'reload'],
   );
+  assert.deepEqual(
+    [...inTurns({ upgrade: 2, reload: 2, kill: 0 })],
+    ['upgrade', 'reload', 'reload', 'upgrade'],
+  );
 });

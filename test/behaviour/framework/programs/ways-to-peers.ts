@@ -66,7 +66,9 @@ server.addService(
   httpProxyService({
     upstreamPeer: ({ request }) => made[Number(request.target.slice(1))]!,
     upstreamRequestFilter({ peer, connection }, { headers }) {
-      headers.set('x-peer', `${peer!.address} ${connection!.isReused ? 'reused' : 'new'}`);
+      const { isReused, remoteAddress, tls } = connection!;
+      headers.set('x-peer', `${peer!.address} ${isReused ? 'reused' : 'new'}`);
+      headers.set('x-way', [remoteAddress, tls?.version, tls?.alpn, tls?.sni].join(' ').trim());
     },
   }).addTcp('127.0.0.1:0'),
 );
