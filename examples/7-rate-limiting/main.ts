@@ -8,10 +8,12 @@ interface Ctx {
 
 const { LISTEN = '127.0.0.1:6188', ORIGIN = '127.0.0.1:9101' } = process.env;
 
+const { RATE = '20/m' } = process.env;
+
 const origin = new HttpPeer(ORIGIN);
 
 // 20 at once, then one every three seconds.
-const limiter = new RateLimiter({ name: 'apps', rate: '20/m', burst: 20 });
+const limiter = new RateLimiter({ name: 'apps', rate: RATE, burst: 20 });
 
 const proxy: ProxyHttp<Ctx> = {
   newCtx: () => ({ app: '-', remaining: 0 }),

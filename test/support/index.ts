@@ -3,6 +3,7 @@ export { makeAuthority, makeCertificate, type Certificate } from './certificates
 export { startConnectProxy } from './connect-proxy.ts';
 export { startExample, type Example } from './example.ts';
 export { startPeer } from './peer.ts';
+export { playReadme } from './readme.ts';
 export {
   closedPort,
   rawClient,

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { authority, closedPort, edge, makeCertificate, pemFiles } from '../../support/index.ts';
+import { authority, closedPort, edge, eventually, makeCertificate } from '../../support/index.ts';
+import { pemFiles, playReadme, temporaryFile } from '../../support/index.ts';
 import { getTls, startExample, startPeer, startTlsPeer } from '../../support/index.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url));
@@ -85,9 +86,37 @@ describe('the examples of the tutorial', () => {
     await example.says(/^status=502 tls=TLSv1\.3 error=upstream\/certificate-refused /);
   });
 
+  test('5: production, as its README goes through it', async (t) => {
+    const origins = [await startPeer(t), await startPeer(t)];
+    const folder = dirname(temporaryFile(t, 'x', ''));
+    const pidFile = join(folder, 'gateway.pid');
+    const gone = () => eventually(async () => !existsSync(pidFile) || undefined, 'the end of it');
+    t.after(async () => {
+      if (existsSync(pidFile)) process.kill(Number(readFileSync(pidFile, 'utf8')), 'SIGINT');
+      await gone();
+    });
+    const port = await closedPort();
+    const standIns = [
+      ['/tmp/sluice-production', folder],
+      [':6188', `:${port}`],
+    ] as const;
+
+    await playReadme('5-production', standIns, {
+      LISTEN: `127.0.0.1:${port}`,
+      ORIGINS: origins.map(({ address }) => address).join(','),
+    });
+
+    await gone();
+    const log = readFileSync(join(folder, 'error.log'), 'utf8');
+    assert.match(log, /"msg":"status=200 peer=127\.0\.0\.1:\d+ elapsed=\d+\.\dms"/);
+    assert.equal(log.match(/^serving .*$/gm)?.length, 1);
+  });
+
   test('7: a rate limit admits 20 of 25', async (t) => {
     const origin = await startPeer(t);
-    const example = await startExample(t, '7-rate-limiting', { env: { ORIGIN: origin.address } });
+    // However slow the machine is, nothing is earned back meanwhile.
+    const env = { ORIGIN: origin.address, RATE: '1/h' };
+    const example = await startExample(t, '7-rate-limiting', { env });
 
     await example.keepsItsPromises();
 
@@ -98,7 +127,9 @@ describe('the examples of the tutorial', () => {
   test('8: the complete proxy wires it all together', async (t) => {
     const origins = [await startPeer(t), await startPeer(t)];
     const ORIGINS = origins.map(({ address }) => address).join(',');
-    const conf = join(EXAMPLES, '8-complete-proxy/conf.yaml');
+    const text = readFileSync(join(EXAMPLES, '8-complete-proxy/conf.yaml'), 'utf8');
+    // However slow the machine is, nothing is earned back meanwhile.
+    const conf = temporaryFile(t, 'conf.yaml', text.replace('rate: 20/m', 'rate: 1/h'));
     const example = await startExample(t, '8-complete-proxy', {
       args: ['-c', conf],
       env: { ORIGINS, METRICS: '127.0.0.1:0', API_KEY: 'secret123' },
