@@ -224,6 +224,7 @@ export async function startSupervisor(
         control: control?.path,
         workers: fleet.slots,
         restarts: fleet.restarts,
+        segments: store.inventory.map(({ name, size }) => ({ name, size })),
       }),
       reload: (stop) => reloader.reload(stop),
       upgrade: (stop) => upgradeBySpawning(giver, stop),
