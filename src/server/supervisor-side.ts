@@ -16,6 +16,10 @@ import type { VerbCall } from '../supervisor/cli/run-verb.ts';
 import { controlPath, type ControlPath } from '../supervisor/control/control-path.ts';
 import { settleAsDaemon, startDaemon } from '../supervisor/daemon.ts';
 import { Starter } from '../supervisor/launch.ts';
+import { ownCommand } from '../supervisor/handoff/spawn.ts';
+import { claimFrom, openSuccession, startAfter } from '../supervisor/handoff/succeed.ts';
+import type { Succession } from '../supervisor/handoff/successor.ts';
+import { tellWhoStartedUs, wasStartedBySupervisor } from '../supervisor/handoff/inherited.ts';
 import { Lifecycle } from '../supervisor/lifecycle.ts';
 import { Signals } from '../supervisor/signals.ts';
 import {
@@ -128,10 +132,11 @@ export class SupervisorSide {
     // Before anything else: without a listener, SIGUSR1 would open Node's debugger.
     const signals = new Signals();
     const starter = Starter.fromEnvironment();
+    const isStarted = starter !== undefined || wasStartedBySupervisor();
     try {
       this.#checkServices(program.services);
       if (this.#options.test) return await this.#reportTest(program);
-      if (this.settings.daemon && starter === undefined) return await this.#detach();
+      if (this.settings.daemon && !isStarted) return await this.#detach();
       return await this.#supervise(program, signals, starter);
     } catch (thrown) {
       if (thrown instanceof StartupError) starter?.failed(thrown.message);
@@ -189,12 +194,9 @@ export class SupervisorSide {
     starter: Starter | undefined,
   ): Promise<never> {
     const { settings } = this;
-    if (this.#options.upgrade)
-      throw new StartupError(
-        '--upgrade is not available in this version: stop the old process first',
-      );
     if (settings.daemon) settleAsDaemon();
     const control = this.#controlPath();
+    const command = ownCommand();
     if (settings.working_directory !== undefined) changeDirectory(settings.working_directory);
     const log = openLog(settings);
     for (const warning of this.#warnings) log.warn({ conf: this.#options.conf }, warning);
@@ -209,13 +211,27 @@ export class SupervisorSide {
       });
     const lifecycle: Lifecycle = new Lifecycle(log, version(), observer);
     signals.direct(lifecycle, log);
+    const onMainProcess = (pid: number) => manager?.mainProcess(pid);
+    const parts = { log, control, command, passed, operations: lifecycle, onMainProcess };
+    let succession: Succession | undefined;
     await lifecycle.run({
-      start: async (abort) => {
-        const parts = { log, control, passed, operations: lifecycle, abort };
-        return (started = await this.#start(services, parts));
+      start: async (abort, drain) => {
+        const givenUp = AbortSignal.any([abort, drain]);
+        succession = this.#succession(log, givenUp);
+        if (succession === undefined)
+          return (started = await this.#start(services, { ...parts, abort }));
+        starter?.waiting();
+        started = await startAfter(succession, givenUp, (inheritance, stop) =>
+          this.#start(services, { ...parts, abort: stop, inheritance }),
+        );
+        return started;
       },
       whenUp: async (supervisor) => {
-        await this.#announce(startHooks, supervisor, log);
+        const runHooks = () => this.#runHooks(startHooks, supervisor, log);
+        if (succession === undefined) await runHooks();
+        else await claimFrom(succession, supervisor, runHooks);
+        const { addresses, adminAddress: admin } = supervisor;
+        log.info({ addresses, admin, threads: settings.threads }, 'serving');
         starter?.ready();
       },
     });
@@ -235,9 +251,10 @@ export class SupervisorSide {
 
   async #start(
     services: readonly Service[],
-    parts: Pick<SupervisorParts, 'log' | 'control' | 'passed' | 'operations' | 'abort'>,
+    parts: Omit<SupervisorParts, 'version' | 'conf'>,
   ): Promise<StartedSupervisor> {
-    return startSupervisor(this.#plan(services), { ...parts, version: version() });
+    const { conf } = this.#options;
+    return startSupervisor(this.#plan(services), { ...parts, conf, version: version() });
   }
 
   #plan(services: readonly Service[]): Plan {
@@ -245,9 +262,14 @@ export class SupervisorSide {
     return planOf(services, { settings, user, pem });
   }
 
-  async #announce(
+  #succession(log: Log, abort: AbortSignal): Succession | undefined {
+    const { upgrade } = this.#options;
+    return openSuccession({ settings: this.settings, upgrade, release: version(), abort, log });
+  }
+
+  async #runHooks(
     hooks: readonly StartHook[],
-    { addresses, adminAddress: admin }: StartedSupervisor,
+    { addresses }: StartedSupervisor,
     log: Log,
   ): Promise<void> {
     try {
@@ -257,7 +279,6 @@ export class SupervisorSide {
       log.error({ err: (thrown as Error).cause ?? thrown }, 'onStart failed');
       throw thrown;
     }
-    log.info({ addresses, admin, threads: this.settings.threads }, 'serving');
   }
 }
 
@@ -355,6 +376,7 @@ function endRefused(reason: string, role: Role): never {
 }
 
 function endWith(code: number, text: string): never {
+  if (code !== 0) tellWhoStartedUs(text);
   (code === 0 ? process.stdout : process.stderr).write(`${text}\n`);
   process.exit(code);
 }

@@ -25,8 +25,13 @@ import {
 type Exclusive = 'reload' | 'upgrade' | 'hand-off';
 
 export interface Course<Started extends Supervisor> {
-  /** Rejects with the signal's reason if it was given up. */
-  readonly start: (abort: AbortSignal) => Promise<Started>;
+  /**
+   * Rejects with the signal's reason if it was given up.
+   *
+   * @param abort told to stop
+   * @param drain told to drain: what only waits for something to begin need not go on
+   */
+  readonly start: (abort: AbortSignal, drain: AbortSignal) => Promise<Started>;
   /** It serves; what happens until this resolves is still part of the start, and may fail. */
   readonly whenUp: (supervisor: Started) => Promise<void>;
 }
@@ -51,7 +56,7 @@ export class Lifecycle implements Operations {
   readonly #waiting = new Map<Exclusive, Promise<Outcome>>();
   #state: State = 'starting';
   #supervisor: Supervisor | undefined;
-  #drainAfterStart = false;
+  readonly #drainAfterStart = new AbortController();
   #reopenAfterStart = false;
   #lastTurn: Promise<unknown> = this.#started.promise;
   #running: Exclusive | undefined;
@@ -67,15 +72,16 @@ export class Lifecycle implements Operations {
   async run<Started extends Supervisor>({ start, whenUp }: Course<Started>): Promise<void> {
     let supervisor: Started;
     try {
-      supervisor = await start(this.#abort.signal);
+      supervisor = await start(this.#abort.signal, this.#drainAfterStart.signal);
     } catch (thrown) {
-      if (thrown !== this.#abort.signal.reason) throw thrown;
+      const { signal } = this.#drainAfterStart;
+      if (thrown !== this.#abort.signal.reason && thrown !== signal.reason) throw thrown;
       return;
     }
     this.#supervisor = supervisor;
     if (this.#is('gone')) return supervisor.stop();
     if (this.#reopenAfterStart) supervisor.reopenLogs();
-    if (this.#drainAfterStart) this.#drain('stopping');
+    if (this.#drainAfterStart.signal.aborted) this.#drain('stopping');
     else void this.#serve(() => whenUp(supervisor));
     await this.#ended.promise;
   }
@@ -108,7 +114,7 @@ export class Lifecycle implements Operations {
       case 'starting':
       case 'serving':
         if (this.#supervisor !== undefined) this.#drain('stopping');
-        else this.#drainAfterStart = true;
+        else this.#drainAfterStart.abort(new Error('told to drain'));
         return done('draining: it ends when the last request is done');
       case 'draining':
         return done('it drains already');

@@ -77,6 +77,14 @@ export interface SupervisorStatus {
   readonly workers: readonly Slot[];
   /** Workers that died and were replaced. */
   readonly restarts: number;
+  /** Memory that all processes share, and that a successor gets. */
+  readonly segments: readonly SegmentStatus[];
+}
+
+export interface SegmentStatus {
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
 }
 
 export type DrainReason = 'stopping' | 'handed-off';

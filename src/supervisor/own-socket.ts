@@ -15,7 +15,7 @@ export interface OwnSocket {
   /** With the port that the system chose. */
   readonly place: Place;
   readonly fd: number;
-  /** @param keepFile it is a successor's now */
+  /** @param keepFile it is a successor's now. May be called more than once. */
   close(keepFile: boolean): void;
 }
 
@@ -37,10 +37,13 @@ export function openOwnSocket(
   const adopted = adopt(libc, wanted, inherited);
   const { fd, place } = adopted ?? bind(libc, wanted, owner);
   const file = 'path' in place ? fileAt(place.path) : undefined;
+  let closed = false;
   return {
     place,
     fd,
     close(keepFile) {
+      if (closed) return;
+      closed = true;
       libc.close(fd);
       if (!keepFile && 'path' in place && file !== undefined) removeOurs(place.path, file);
     },

@@ -1,6 +1,6 @@
 /** Builds the supervisor from its parts. No other file knows them all, so start reading here. */
 import type { Settings } from '../shared/config/settings.ts';
-import type { BoundAddress } from '../shared/ipc/messages.ts';
+import type { BoundAddress, SocketName } from '../shared/ipc/messages.ts';
 import type { Place } from '../shared/ipc/place.ts';
 import type { Plan } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
@@ -18,11 +18,14 @@ import {
   type ControlServer,
 } from './control/control-server.ts';
 import type { Inheritance, InheritedSockets } from './inheritance.ts';
+import { handOffTo, upgradeBySpawning, type GiverParts } from './handoff/give.ts';
+import type { KeptAddress } from './handoff/messages.ts';
+import type { Command } from './handoff/spawn.ts';
 import { ListeningSockets } from './listeners/sockets.ts';
 import { carryOver } from './memory/carry-over.ts';
 import { SegmentStore } from './memory/segment-store.ts';
 import { giveLogFiles } from './log-files.ts';
-import { refused, type DrainReason, type Operations, type Supervisor } from './operations.ts';
+import type { DrainReason, Operations, Supervisor } from './operations.ts';
 import type { OwnSocket } from './own-socket.ts';
 import { removePidFile, takeOverPidFile, writePidFile } from './pid-file.ts';
 import { become, identityOf } from './privileges.ts';
@@ -46,7 +49,13 @@ export interface SupervisorParts {
   /** What the service manager has opened or kept for us. */
   readonly passed: readonly PassedDescriptor[];
   /** Sockets and segments of a predecessor; what the plan has no use for is closed. */
-  readonly inheritance?: Inheritance;
+  readonly inheritance?: Inheritance | undefined;
+  /** The configuration file. */
+  readonly conf: string | undefined;
+  /** What starts a successor. */
+  readonly command: Command;
+  /** Which process is the main one, for a service manager. */
+  readonly onMainProcess: (pid: number) => void;
 }
 
 export interface StartedSupervisor extends Supervisor {
@@ -54,6 +63,8 @@ export interface StartedSupervisor extends Supervisor {
   readonly adminAddress: Place | undefined;
   /** Becomes the main process in place of a predecessor, which serves until this has returned. */
   takeOver(predecessor: number): void;
+  /** The addresses it goes on with, for a predecessor. */
+  readonly kept: readonly KeptAddress[];
   /** For a successor. The descriptors stay ours until `drain('handed-off')`. */
   inventory(): Inheritance;
 }
@@ -92,14 +103,15 @@ export async function startSupervisor(
     closeAll: () => Promise<void>,
   ): Promise<StartedSupervisor> {
     const { pid_file } = settings;
-    let handedOff = false;
+    // Files of sockets that a predecessor or a successor serves are not ours to remove.
+    let keepsFiles = inheritance !== undefined;
     const identity = identityOf(settings.user, settings.group);
     const libc = libcOrWarn(log);
     const given =
       inheritance ?? (libc && inheritPassed(passed, { listen: plan.listen, libc, log }));
     const heirlooms = sortSockets(given?.sockets);
     const sockets = libc && new ListeningSockets(libc, heirlooms.services);
-    if (sockets !== undefined) closers.push(() => sockets.close());
+    if (sockets !== undefined) closers.push(() => (keepsFiles ? sockets.leave() : sockets.close()));
     const store = new SegmentStore(libc, carryOver, given?.segments);
     const ledger = new Ledger();
     const fleet = new Fleet(ledger, log);
@@ -158,38 +170,65 @@ export async function startSupervisor(
       inherited: heirlooms.admin,
       metrics: () => page.text(),
     });
-    if (admin !== undefined) closers.push(() => admin.close(handedOff));
+    if (admin !== undefined) closers.push(() => admin.close(keepsFiles));
     const control =
       libc && (await openControl(parts.control, { ...own, libc, inherited: heirlooms.control }));
-    if (control !== undefined) closers.push(() => control.close(handedOff));
+    if (control !== undefined) closers.push(() => control.close(keepsFiles));
     giveLogFiles(logFilesOf(settings), identity);
     become(identity);
     closers.push(() => fleet.kill());
-    await unlessAborted(bringUp(first, staging), abort);
+    await unlessAborted(bringUp(first), abort);
+    if (inheritance === undefined) staging.turnTo(first, undefined);
+    else staging.serve(first, undefined);
+
+    const inventory = () => ({
+      sockets: [
+        ...(sockets?.inventory ?? []),
+        ...inventoryOf(CONTROL_KEY, control?.socket),
+        ...inventoryOf(ADMIN_KEY, admin?.socket),
+      ],
+      segments: store.inventory,
+    });
+    /** Of the addresses that were handed over, what the successor goes on with. */
+    let kept: readonly KeptAddress[] = [];
+    const giver: GiverParts = {
+      libc,
+      settings,
+      release: version,
+      conf: parts.conf,
+      command: parts.command,
+      estate: inventory,
+      onReady(successor, itsAddresses) {
+        kept = itsAddresses;
+        parts.onMainProcess(successor);
+      },
+      onKept(successor) {
+        parts.onMainProcess(process.pid);
+        if (pid_file !== undefined) takeOverPidFile(pid_file, successor);
+      },
+      log,
+    };
 
     return {
       addresses: fleet.addresses,
       adminAddress: admin?.place,
       takeOver(predecessor) {
         if (pid_file !== undefined) takeOverPidFile(pid_file, predecessor);
+        keepsFiles = false;
+        staging.retain(first);
       },
-      inventory: () => ({
-        sockets: [
-          ...(sockets?.inventory ?? []),
-          ...inventoryOf(CONTROL_KEY, control?.socket),
-          ...inventoryOf(ADMIN_KEY, admin?.socket),
-        ],
-        segments: store.inventory,
-      }),
+      inventory,
+      kept: keptOf(first, inventory()),
       status: () => ({
         addresses: fleet.addresses,
         control: control?.path,
         workers: fleet.slots,
         restarts: fleet.restarts,
+        segments: store.inventory.map(({ name, size }) => ({ name, size })),
       }),
       reload: (stop) => reloader.reload(stop),
-      upgrade: () => Promise.resolve(refused('upgrade is not available in this version')),
-      handOff: () => Promise.resolve(refused('hand-off is not available in this version')),
+      upgrade: (stop) => upgradeBySpawning(giver, stop),
+      handOff: (stop) => handOffTo(giver, stop),
       peers: () =>
         reloader.serving.peers.map(({ upstream, peer, verdict }) => ({
           upstream,
@@ -202,10 +241,16 @@ export async function startSupervisor(
       },
       async drain(reason) {
         // Else the kernel would go on completing handshakes for workers that accept no more.
-        handedOff = reason === 'handed-off';
-        if (handedOff) sockets?.leave();
-        else sockets?.close();
-        await fleet.drain(leaving(reason, reloader.serving.plan.settings));
+        const { settings: own } = reloader.serving.plan;
+        const isLast = endsWithUs(kept, inventory());
+        if (reason === 'handed-off') {
+          keepsFiles = true;
+          sockets?.leave();
+          // A client of the pages is better answered by the successor.
+          control?.close(keepsFiles);
+          await admin?.close(keepsFiles);
+        } else sockets?.close();
+        await fleet.drain(leaving(reason, own, isLast));
         await closeAll();
       },
       stop: closeAll,
@@ -222,10 +267,23 @@ function unlessAborted<T>(work: Promise<T>, abort: AbortSignal): Promise<T> {
   });
 }
 
-async function bringUp(first: Draft, staging: Staging): Promise<void> {
+async function bringUp(first: Draft): Promise<void> {
   await first.prepare();
   await first.open();
-  staging.turnTo(first, undefined);
+}
+
+function keptOf({ sockets }: Draft, { sockets: all }: Inheritance): KeptAddress[] {
+  return all.map(({ key }) => ({ key, sockets: sockets?.slotsOf(key) ?? 0 }));
+}
+
+/** Sockets on which nobody accepts any more once we have gone. */
+function endsWithUs(
+  kept: readonly KeptAddress[],
+  { sockets }: Inheritance,
+): (socket: SocketName) => boolean {
+  const slots = new Map(kept.map(({ key, sockets: count }) => [key, count]));
+  const shared = new Set(sockets.flatMap(({ key, fds }) => (fds.length === 1 ? [key] : [])));
+  return ({ key, slot }) => (shared.has(key) ? 0 : slot) >= (slots.get(key) ?? 0);
 }
 
 /** What the program counts in this process has a row of its own, as in every other. */
@@ -243,14 +301,18 @@ function limitsOf({ plan, segments }: Draft) {
 }
 
 /** What is queued is served; with a successor the rest goes on there. */
-function leaving(reason: DrainReason, settings: Settings): Retirement {
+function leaving(
+  reason: DrainReason,
+  settings: Settings,
+  isLast: Retirement['isLast'],
+): Retirement {
   const { grace_period_seconds, graceful_shutdown_timeout_seconds, workers } = settings;
   const graceMs = grace_period_seconds * 1_000;
   return {
     idleMs: reason === 'handed-off' ? workers.drain_idle : Math.min(STOP_IDLE_MS, graceMs),
     graceMs,
     lateMs: graceful_shutdown_timeout_seconds * 1_000,
-    isLast: () => true,
+    isLast,
     lastMs: reason === 'handed-off' ? LAST_CONNECTIONS_MS : 0,
   };
 }

@@ -38,6 +38,8 @@ export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figu
   const segment = need(METRICS_SEGMENT);
   const table = new MetricsTable(segment, layout.slots);
   const row = table.rowView(metricsRow);
+  // Of a predecessor that hands over, the workers are in the same table, and are not ours to count.
+  const supervisorPid = table.ownerOf(metricsRow)?.supervisorPid;
   const labels = layout.labelRows === 0 ? undefined : new LabelTable(need(LABELS_SEGMENT));
   bindMetrics({ layout, row, labels, log });
   return {
@@ -46,7 +48,7 @@ export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figu
       layout,
       table,
       labels,
-      workers: () => workersIn(table, threads),
+      workers: () => workersIn(table, supervisorPid, threads),
       restarts: () => table.rowView(0)[ProcessSlot.restarts]!,
       peers: () => peersIn(peers),
       limits: () =>
@@ -58,12 +60,16 @@ export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figu
 }
 
 /** For each slot the process that serves or will; and those that only finish what they have. */
-function workersIn(table: MetricsTable, threads: number): ReturnType<MetricsSource['workers']> {
+function workersIn(
+  table: MetricsTable,
+  supervisorPid: number | undefined,
+  threads: number,
+): ReturnType<MetricsSource['workers']> {
   const workers: { slot: number; row: number; state: WorkerState }[] = [];
   for (let row = 1; row < table.rows; row++) {
     const view = table.rowView(row);
     const number = view[ProcessSlot.worker]!;
-    if (number === 0) continue;
+    if (number === 0 || table.ownerOf(row)?.supervisorPid !== supervisorPid) continue;
     workers.push({ slot: number - 1, row, state: WORKER_STATES[view[ProcessSlot.state]!]! });
   }
   for (let slot = 0; slot < threads; slot++) {

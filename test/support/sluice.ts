@@ -334,7 +334,7 @@ export async function eventually<T>(look: () => Promise<T | undefined>, what: st
   }
 }
 
-function dedent(text: string): string {
+export function dedent(text: string): string {
   const lines = text.replace(/^\n/, '').split('\n');
   const indents = lines
     .filter((line) => line.trim() !== '')

@@ -626,12 +626,31 @@ export const settingsSchema = z.object({
     .describe('Worker processes; `auto` is one per core.')
     .transform((threads) => (threads === 'auto' ? availableParallelism() : threads)),
   pid_file: path.optional().describe('Where the supervisor writes its process id.'),
+  upgrade_sock: path
+    .optional()
+    .describe(
+      'Where a successor started with `-u` waits, and where the running process finds it on SIGQUIT: a Unix socket in a folder that only root or `user` may write to. `sluice upgrade` needs none.',
+    ),
+  upgrade: z
+    .strictObject({
+      wait: duration({ min: '1s', max: '1d' })
+        .prefault('5m')
+        .describe('How long a successor waits for the running process; then it ends.'),
+      connect: duration({ min: '1s', max: '1h' })
+        .prefault('30s')
+        .describe('How long after SIGQUIT the running process looks for a successor.'),
+      ready: duration({ min: '1s', max: '1h' })
+        .prefault('60s')
+        .describe(
+          'How long a successor may take until all its workers are ready. After it the running process gives the upgrade up and serves on.',
+        ),
+    })
+    .prefault({}),
   control_sock: path
     .optional()
     .describe(
       'Unix socket for `sluice status`, `reload` and the like. Default: beside `pid_file` or `upgrade_sock`, named after it; without either, in the folder for sockets of the user who starts it.',
     ),
-  upgrade_sock: path.optional().describe('Kept for the hand-off to a successor.'),
   error_log: path.optional().describe('File of the process log. Default: standard error.'),
   access_log: z
     .string()

@@ -153,6 +153,7 @@ ${list}
 Signals to the supervisor:
   INT               stop at once
   TERM              finish running requests, then stop; a second TERM or INT stops at once
+  HUP               read the configuration again, as "${program} reload"
   USR1              reopen log files
 
 Exit codes of verbs:

@@ -3,7 +3,7 @@ import { showPlace } from '../../shared/ipc/place.ts';
 import type { PeerStatus, Status } from '../operations.ts';
 
 export function showStatus(data: unknown): string {
-  const { state, version, pid, startedAt, lastReload, addresses, workers, restarts } =
+  const { state, version, pid, startedAt, lastReload, addresses, workers, restarts, segments } =
     data as Status;
   const lines = [
     `sluice ${version}, process ${pid}: ${state}, up since ${new Date(startedAt).toISOString()}`,
@@ -25,6 +25,10 @@ export function showStatus(data: unknown): string {
       String(id ?? '-'),
     ]);
     lines.push(table(['WORKER', 'STATE', 'PID'], rows));
+  }
+  if (segments !== undefined && segments.length > 0) {
+    const rows = segments.map(({ name, size }) => [name, `${Math.ceil(size / 1024)} KiB`]);
+    lines.push('', table(['SHARED MEMORY', 'SIZE'], rows));
   }
   return lines.join('\n');
 }

@@ -1,5 +1,5 @@
 /** What is handed over, cut into batches and put together again. */
-import type { Inheritance, InheritedSegment } from '../inheritance.ts';
+import type { Inheritance, InheritedSegment, InheritedSockets } from '../inheritance.ts';
 import { BrokenFrame, MAX_DESCRIPTORS } from './frames.ts';
 import type { Batch, Item } from './messages.ts';
 
@@ -30,10 +30,7 @@ export function loadsOf({ sockets, segments }: Inheritance): Load[] {
 /** What has been received so far. Its descriptors are its own until `take`. */
 export class ReceivedEstate {
   readonly #close: (fd: number) => void;
-  readonly #sockets = new Map<
-    string,
-    { key: string; place: Inheritance['sockets'][number]['place']; fds: number[] }
-  >();
+  readonly #sockets = new Map<string, Gathered>();
   readonly #segments: InheritedSegment[] = [];
   #batches = 0;
 
@@ -85,3 +82,5 @@ export class ReceivedEstate {
     }
   }
 }
+
+type Gathered = InheritedSockets & { readonly fds: number[] };

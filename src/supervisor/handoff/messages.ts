@@ -83,8 +83,21 @@ export type ToPredecessor =
       readonly pid: number;
     }
   | { readonly kind: 'received'; readonly number: number }
-  | { readonly kind: 'ready' }
+  | Ready
   | { readonly kind: 'owner' };
+
+/** All workers accept. */
+export interface Ready {
+  readonly kind: 'ready';
+  /** What it has a use for; nobody accepts on the rest once the predecessor has gone. */
+  readonly kept: readonly KeptAddress[];
+}
+
+export interface KeptAddress {
+  readonly key: string;
+  /** How many of its sockets, from the first one on. */
+  readonly sockets: number;
+}
 
 export interface Refuse {
   readonly kind: 'refuse';
@@ -148,7 +161,7 @@ export function readToPredecessor(message: Fields): ToPredecessor | Refuse {
     case 'received':
       return { kind: 'received', number: whole(message, 'number') };
     case 'ready':
-      return { kind: 'ready' };
+      return { kind: 'ready', kept: list(message, 'kept').map(keptAddress) };
     case 'owner':
       return { kind: 'owner' };
     case 'refuse':
@@ -174,6 +187,11 @@ function item(value: unknown): Item {
     default:
       return { kind: 'unknown' };
   }
+}
+
+function keptAddress(value: unknown): KeptAddress {
+  const fields = object(value, 'kept');
+  return { key: text(fields, 'key'), sockets: whole(fields, 'sockets') };
 }
 
 function place(value: unknown): Place {

@@ -9,7 +9,13 @@ import type { Channel, Patience } from './channel.ts';
 import { Conversation } from './conversation.ts';
 import { loadsOf, type Load } from './estate.ts';
 import { asFailure, HandoffFailure } from './failure.ts';
-import { readToPredecessor, SPOKEN, type Offer, type ToPredecessor } from './messages.ts';
+import {
+  readToPredecessor,
+  SPOKEN,
+  type KeptAddress,
+  type Offer,
+  type ToPredecessor,
+} from './messages.ts';
 import {
   follow,
   predecessorTable,
@@ -27,10 +33,12 @@ export interface PredecessorParts {
   readonly acceptMs: number;
   /** How long it may take to have all its workers ready, in milliseconds. */
   readonly readyMs: number;
-  /** The successor is ready; this process is still the main one. */
-  readonly onReady: (successor: number) => void;
+  /** The successor is ready, and this is what it goes on with; this process is still the main one. */
+  readonly onReady: (successor: number, kept: readonly KeptAddress[]) => void;
   /** After `onReady`, the successor failed: this process stays the main one. */
-  readonly onKept: () => void;
+  readonly onKept: (successor: number) => void;
+  /** Adds what only the caller knows about a failure. */
+  readonly explain?: (failure: HandoffFailure) => Promise<HandoffFailure>;
   readonly abort: AbortSignal;
   readonly log: Log;
 }
@@ -49,6 +57,7 @@ class Handover {
   #conversation: Conversation<ToPredecessor> | undefined;
   #loads: Load[] = [];
   #successor = { pid: 0, release: '' };
+  #kept: readonly KeptAddress[] = [];
   #entrusted = false;
   #failure: HandoffFailure | undefined;
 
@@ -76,8 +85,9 @@ class Handover {
     try {
       return await this.#perform(action);
     } catch (thrown) {
-      this.#failure = asFailure(thrown);
-      return this.#failure.event;
+      const failure = asFailure(thrown);
+      this.#failure = (await this.#parts.explain?.(failure)) ?? failure;
+      return failure.event;
     }
   }
 
@@ -130,13 +140,14 @@ class Handover {
   }
 
   async #awaitReady(): Promise<PredecessorEvent> {
-    await this.#hear('ready', this.#parts.readyMs);
+    const { kept } = await this.#hear('ready', this.#parts.readyMs);
+    this.#kept = kept;
     return 'ready';
   }
 
   async #entrust(): Promise<PredecessorEvent> {
     this.#entrusted = true;
-    this.#parts.onReady(this.#successor.pid);
+    this.#parts.onReady(this.#successor.pid, this.#kept);
     await this.#say({ kind: 'take-over' });
     await this.#hear('owner', REPLY_MS);
     return 'owner';
@@ -148,7 +159,7 @@ class Handover {
 
   async #withdraw(): Promise<undefined> {
     this.#conversation?.end({ kind: 'withdraw', reason: this.#failure?.message ?? '' });
-    if (this.#entrusted) this.#parts.onKept();
+    if (this.#entrusted) this.#parts.onKept(this.#successor.pid);
   }
 
   #say(message: object, descriptors: readonly number[] = []): Promise<void> {

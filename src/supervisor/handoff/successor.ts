@@ -8,7 +8,13 @@ import type { Channel, Patience } from './channel.ts';
 import { Conversation } from './conversation.ts';
 import { ReceivedEstate } from './estate.ts';
 import { asFailure, HandoffFailure } from './failure.ts';
-import { agree, readToSuccessor, type Offer, type ToSuccessor } from './messages.ts';
+import {
+  agree,
+  readToSuccessor,
+  type KeptAddress,
+  type Offer,
+  type ToSuccessor,
+} from './messages.ts';
 import { REPLY_MS } from './predecessor.ts';
 import {
   follow,
@@ -18,9 +24,16 @@ import {
   type SuccessorState,
 } from './states.ts';
 
-export interface SuccessorParts {
+/** Where a predecessor comes to. */
+export interface MeetingPoint {
   /** The next connection of somebody who may offer; throws HandoffFailure when it is too late. */
-  readonly connection: (patience: Patience) => Promise<Channel>;
+  connection(patience: Patience): Promise<Channel>;
+  /** Once the hand-off is over; until then nobody else can wait there. */
+  close(): void;
+}
+
+export interface SuccessorParts {
+  readonly meetingPoint: MeetingPoint;
   readonly close: (fd: number) => void;
   /** How long to wait for an offer, in milliseconds. */
   readonly waitMs: number;
@@ -29,6 +42,12 @@ export interface SuccessorParts {
   readonly judge: (offer: Offer) => string | undefined;
   readonly abort: AbortSignal;
   readonly log: Log;
+}
+
+export interface Claim {
+  readonly kept: readonly KeptAddress[];
+  /** The predecessor serves still, and drains once this has returned. */
+  takeOver(): void;
 }
 
 /** One hand-off, seen from the side that comes. Once it has failed, nothing of it is left open. */
@@ -41,12 +60,22 @@ export class Succession {
   #predecessor = { pid: 0, release: '' };
   /** What the predecessor says after everything is received. */
   #next: Promise<SuccessorEvent> | undefined;
-  #takeOver: () => void = () => {};
+  #claim: Claim | undefined;
   #failure: HandoffFailure | undefined;
 
   constructor(parts: SuccessorParts) {
     this.#parts = parts;
     this.#estate = new ReceivedEstate(parts.close);
+  }
+
+  /** Its process id; 0 before it has made an offer. */
+  get predecessor(): number {
+    return this.#predecessor.pid;
+  }
+
+  /** This side is told to stop. */
+  get isStopped(): boolean {
+    return this.#parts.abort.aborted;
   }
 
   /** Aborted when the predecessor has changed its mind, or this side is told to stop. */
@@ -69,11 +98,10 @@ export class Succession {
   /**
    * All workers accept: to be the only one now.
    *
-   * @param takeOver the predecessor serves still, and will drain when this has returned
    * @throws {HandoffFailure} the predecessor serves on
    */
-  async claim(takeOver: () => void): Promise<void> {
-    this.#takeOver = takeOver;
+  async claim(claim: Claim): Promise<void> {
+    this.#claim = claim;
     await this.#follow('started');
     this.#parts.log.info({ predecessor: this.#predecessor.pid }, 'took over');
   }
@@ -127,10 +155,13 @@ export class Succession {
 
   /** Those who offer nothing are not waited for. */
   async #accept(): Promise<SuccessorEvent> {
-    const { waitMs, abort, connection, log } = this.#parts;
+    const { waitMs, abort, meetingPoint, log } = this.#parts;
     const giveUpAt = performance.now() + waitMs;
     for (;;) {
-      const channel = await connection({ withinMs: giveUpAt - performance.now(), abort });
+      const channel = await meetingPoint.connection({
+        withinMs: giveUpAt - performance.now(),
+        abort,
+      });
       const conversation = new Conversation<ToSuccessor>(channel, readToSuccessor);
       try {
         const offer = await conversation.hear('offer', { withinMs: REPLY_MS, abort });
@@ -188,7 +219,7 @@ export class Succession {
   }
 
   async #announce(): Promise<SuccessorEvent> {
-    await this.#say({ kind: 'ready' });
+    await this.#say({ kind: 'ready', kept: this.#claim!.kept });
     return within(
       REPLY_MS,
       this.#next!,
@@ -197,7 +228,7 @@ export class Succession {
   }
 
   async #takeOverAndSay(): Promise<SuccessorEvent> {
-    this.#takeOver();
+    this.#claim!.takeOver();
     await this.#say({ kind: 'owner' });
     // However long it takes: both serve, and only the predecessor knows whether it has heard.
     await this.#conversation!.hear('bye', this.#patience(Number.POSITIVE_INFINITY));
@@ -205,18 +236,21 @@ export class Succession {
   }
 
   async #takeOverAlone(): Promise<SuccessorEvent> {
-    this.#takeOver();
+    this.#claim!.takeOver();
     return 'bye';
   }
 
   async #serve(): Promise<undefined> {
     this.#conversation!.end();
+    this.#parts.meetingPoint.close();
   }
 
   async #refuse(): Promise<undefined> {
     const { event, message: reason } = this.#failure!;
+    this.#parts.log.error({ reason }, 'did not take over; the running process serves on');
     // Who gave up first need not be told why.
     this.#conversation?.end(event === 'ended' ? undefined : { kind: 'refuse', reason });
+    this.#parts.meetingPoint.close();
     this.#estate.closeAll();
     this.#withdrawn.abort(this.#failure);
   }

@@ -19,7 +19,7 @@ export interface UpgradeSocketParts {
   readonly libc: Libc;
   readonly path: string;
   /** Whom the predecessor may have become, if it is not root any more. */
-  readonly user: number | undefined;
+  readonly user: number;
   readonly log: Log;
 }
 
@@ -51,7 +51,7 @@ export class UpgradeSocket {
       removeStale(libc, path, trusted);
       const fd = libc.boundUnixSocket(path, 0o600);
       libc.listen(fd, BACKLOG);
-      if (user !== undefined && process.geteuid?.() === 0) lchownSync(path, user, -1);
+      if (process.geteuid?.() === 0) lchownSync(path, user, -1);
       return new UpgradeSocket(parts, fd, trusted);
     } catch (thrown) {
       throw new StartupError(`upgrade_sock ${path}: ${(thrown as Error).message}`, {
@@ -111,7 +111,7 @@ export async function connectToSuccessor(
   path: string,
   { withinMs, abort }: Patience,
 ): Promise<Channel> {
-  const trusted = trustedUsers(undefined);
+  const trusted = trustedUsers();
   const giveUpAt = performance.now() + withinMs;
   for (;;) {
     if (abort.aborted) throw new HandoffFailure('stopped', 'this process is told to stop');
@@ -181,7 +181,6 @@ function refuseOpenFolder(folder: string): void {
     );
 }
 
-function trustedUsers(user: number | undefined): Trusted {
-  const own = process.geteuid?.() ?? 0;
-  return new Set([0, own, user ?? own]);
+function trustedUsers(...users: readonly number[]): Trusted {
+  return new Set([0, process.geteuid?.() ?? 0, ...users]);
 }

@@ -60,18 +60,25 @@ export class Staging {
 
   /** A draft that is open serves from now on; the one before finishes what it has. */
   turnTo(next: Draft, before: Draft | undefined): void {
-    const { sockets, store, fleet } = this.#parts;
-    if (next.sockets !== undefined) sockets?.retain(next.sockets);
-    store.retain(next.segments);
-    fleet.turnTo(next.generation, before && retirement(before, next));
+    this.retain(next);
+    this.serve(next, before);
+  }
+
+  /** As `turnTo`, but what it does not use stays open until `retain`: it is a predecessor's still. */
+  serve(next: Draft, before: Draft | undefined): void {
+    this.#parts.fleet.turnTo(next.generation, before && retirement(before, next));
+  }
+
+  retain(serving: Draft): void {
+    const { sockets, store } = this.#parts;
+    if (serving.sockets !== undefined) sockets?.retain(serving.sockets);
+    store.retain(serving.segments);
   }
 
   /** An open draft is left behind for the one that served before, and still does. */
   turnBack(failed: Draft, serving: Draft): void {
-    const { sockets, store, fleet } = this.#parts;
-    if (serving.sockets !== undefined) sockets?.retain(serving.sockets);
-    store.retain(serving.segments);
-    void fleet.retire(failed.generation, retirement(failed, serving));
+    this.retain(serving);
+    void this.#parts.fleet.retire(failed.generation, retirement(failed, serving));
   }
 }
 

@@ -190,10 +190,10 @@ export class ProxyService {
 
   /** The last thing that happens to a request: the program's `logging`, figures, one access-log line. */
   closeSession(session: Session, error: ProxyError | undefined): void {
+    session.endSubrequests();
     if (this.phases.logging !== undefined) this.#runLogging(session, error);
     const durationMs = session.elapsedMs;
     const wasRead = session.request.method !== '';
-    session.endSubrequests();
     if (error === undefined && session.failedAttempts !== undefined) {
       this.#logFailedAttempts(session);
     }

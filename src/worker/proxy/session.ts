@@ -96,6 +96,7 @@ export class Session<Ctx = unknown> {
   readonly #trusts: Trust | undefined;
   readonly #subrequestHost: SubrequestHost;
   #subrequests: Subrequests | undefined;
+  #hasEnded = false;
   #clientIp: string | undefined;
   #childLog: Log | undefined;
   #requestId: string | undefined;
@@ -257,10 +258,15 @@ export class Session<Ctx = unknown> {
    * that it is made for has passed them.
    *
    * Rejects with a `ProxyError` if it is cut before its answer begins, or is one too many
-   * (`internal/subrequest-limit`). Any status is an answer.
+   * (`internal/subrequest-limit`). Any status is an answer. In `logging` the request has ended already.
    */
   subrequest(init: SubrequestInit): Promise<SubrequestAnswer> {
-    return this.#ownSubrequests().ask(init);
+    const answer = this.#hasEnded
+      ? Promise.reject<SubrequestAnswer>(new Error(ENDED))
+      : this.#ownSubrequests().ask(init);
+    // A program may not wait for it; that alone must not end the worker.
+    answer.catch(() => {});
+    return answer;
   }
 
   /**
@@ -276,6 +282,7 @@ export class Session<Ctx = unknown> {
 
   /** Nobody waits for the subrequests of this request any more. */
   endSubrequests(): void {
+    this.#hasEnded = true;
     this.#subrequests?.end();
   }
 
@@ -313,6 +320,9 @@ export class Session<Ctx = unknown> {
 }
 
 const NO_BYTES = Buffer.alloc(0);
+
+const ENDED =
+  'subrequest: the request has ended, and this would end with it; subrequestInBackground goes on';
 
 const IDEMPOTENT: ReadonlySet<string> = new Set([
   'GET',

@@ -64,7 +64,7 @@ export class Subrequests {
   }
 
   ask(init: SubrequestInit): Promise<SubrequestAnswer> {
-    const answer = new Promise<SubrequestAnswer>((resolve, reject) => {
+    return new Promise<SubrequestAnswer>((resolve, reject) => {
       let stopClock: (() => void) | undefined;
       let body: PipedBody | undefined;
       const exchange = this.#exchange(init, {
@@ -88,9 +88,6 @@ export class Subrequests {
       this.#watchClient();
       this.#host.serve(exchange);
     });
-    // Nobody may be waiting for it any more; that alone must not end the worker.
-    answer.catch(() => {});
-    return answer;
   }
 
   start(init: SubrequestInit): boolean {

@@ -293,6 +293,23 @@ describe('a subrequest that a phase waits for', () => {
     assert.match(text, /subrequest-limit: expected subrequests at most 64 of .*, number 65"/);
   });
 
+  test('cannot begin when the request has ended, as it has in logging', async () => {
+    await using world = await testProxy({
+      ...toPeer,
+      async logging(session) {
+        if (session.parent !== undefined) return;
+        void session.subrequest({ path: '/not-waited-for' });
+        await session.subrequest({ path: '/inner' });
+      },
+    });
+
+    assert.equal((await world.fetch('/')).status, 200);
+
+    const failed = world.log.find(({ level }) => level === 'error');
+    assert.equal(failed!['phase'], 'logging');
+    assert.match((failed!['err'] as Error).message, /subrequestInBackground goes on$/);
+  });
+
   const nonsense: readonly { init: SubrequestInit; says: RegExp }[] = [
     { init: { path: 'auth' }, says: /expected a path such as "\/auth", got "auth"/ },
     { init: { path: '/a b' }, says: /expected a path/ },

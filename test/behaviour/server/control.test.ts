@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -49,6 +49,7 @@ describe('verbs', () => {
     assert.match(forPeople.stdout, new RegExp(`process ${sluice.pid}: serving`));
     assert.match(forPeople.stdout, new RegExp(`edge on 127\\.0\\.0\\.1:${sluice.port}`));
     assert.match(forPeople.stdout, /^1 +ready +\d+$/m);
+    assert.match(forPeople.stdout, /^peers +\d+ KiB$/m);
 
     const forPrograms = JSON.parse((await call('status', '--json')).stdout) as {
       state: string;
@@ -175,12 +176,13 @@ services:
   });
 
   test('that are refused say why, with code 1', async (t) => {
-    const { call } = await controlled(t);
+    const { path, sluice } = await controlled(t);
+    appendFileSync(sluice.conf, '\nthreads: many\n');
 
-    const { code, stderr } = await call('upgrade');
+    const { code, stderr } = await launch(t, ['upgrade', '--control', path]).ended;
 
     assert.equal(code, 1);
-    assert.match(stderr, /^sluice: /);
+    assert.match(stderr, /^sluice: the successor .*threads: expected/s);
   });
 });
 

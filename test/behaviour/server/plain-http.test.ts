@@ -45,7 +45,7 @@ describe('the Prometheus service', () => {
     }
   });
 
-  test('has every line of the admin page but what is of the supervisor’s process', async (t) => {
+  test('has every line of the admin page but what only the supervisor knows', async (t) => {
     const sluice = await startSluice(t, '', { program, threads: 2 });
     const [worker] = (await sluice.status()).workers;
     process.kill(worker!.pid, 'SIGKILL');
@@ -56,16 +56,28 @@ describe('the Prometheus service', () => {
 
     assert.equal(own.headers['content-type'], admin.headers['content-type']);
     const [ownPage, adminPage] = [linesOf(own.body), linesOf(admin.body)];
-    const isOfProcess = (name: string) => /^(process|nodejs)_/.test(name);
+    const isOfSupervisor = (name: string) =>
+      /^(process|nodejs|sluice_config_last_reload)_/.test(name);
     // Counted with the first of the two scrapes, so only in the second.
     const isOfScrape = (name: string) => name.includes('service="metrics",status=');
     assert.deepEqual(
       [...ownPage.keys()],
-      [...adminPage.keys()].filter((name) => !isOfProcess(name) && !isOfScrape(name)),
+      [...adminPage.keys()].filter((name) => !isOfSupervisor(name) && !isOfScrape(name)),
     );
     for (const name of ['sluice_worker_restarts_total', 'sluice_workers{state="ready"}'])
       assert.equal(ownPage.get(name), adminPage.get(name), name);
     assert.equal(ownPage.get('sluice_worker_restarts_total'), '1');
+  });
+
+  test('shows what the worker that answers has counted, where no memory is shared', async (t) => {
+    const alone = fileURLToPath(new URL('programs/without-memory.ts', import.meta.url));
+    const sluice = await startSluice(t, '', { program: alone });
+    await sluice.logged(({ msg }) => /^no shared memory/.test(String(msg)));
+    await sluice.get('/hello');
+
+    const page = linesOf((await get(sluice.addresses[1]!.port, '/metrics')).body);
+    assert.equal(page.get('hello_greeted_total'), '1');
+    assert.equal(page.get('sluice_shared_memory'), '0');
   });
 
   test('has nothing else', async (t) => {

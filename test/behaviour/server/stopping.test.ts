@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import { rawClient, rawPeer, startPeer, startSluice } from '../../support/index.ts';
+import { describe, test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import {
+  launch,
+  rawClient,
+  rawPeer,
+  startPeer,
+  startSluice,
+  temporaryFile,
+} from '../../support/index.ts';
+
+const HANGS = fileURLToPath(new URL('programs/worker-hangs.ts', import.meta.url));
 
 const gatewayTo = (address: string, more = '') => `
   ${more}
@@ -97,4 +107,34 @@ test('QUIT is refused in the log as long as no successor waits, and changes noth
   await sluice.logged(({ msg, signal }) => signal === 'SIGQUIT' && /refused/.test(msg ?? ''));
 
   assert.equal((await sluice.get('/')).status, 200);
+});
+
+describe('during the start', () => {
+  const starting = async (t: TestContext) => {
+    const conf = temporaryFile(t, 'conf.yaml', 'version: 1\n');
+    const running = launch(t, ['-c', conf, '--threads', '2'], { program: HANGS });
+    const hanging = () => running.logs.filter(({ msg }) => msg === 'hanging');
+    await running.until(() => (hanging().length === 2 ? true : undefined), 'both workers');
+    return { running, workers: hanging().map(({ pid }) => Number(pid)) };
+  };
+  const orders: { signals: NodeJS.Signals[]; name: string }[] = [
+    { name: 'INT stops at once', signals: ['SIGINT'] },
+    { name: 'a second TERM stops at once', signals: ['SIGTERM', 'SIGTERM'] },
+    { name: 'INT goes before all that waits', signals: ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGINT'] },
+    { name: 'INT after TERM stops at once', signals: ['SIGTERM', 'SIGINT'] },
+  ];
+  for (const { name, signals } of orders) {
+    test(`${name}, and no worker is left`, async (t) => {
+      const { running, workers } = await starting(t);
+
+      for (const signal of signals) {
+        running.process.kill(signal);
+        await running.logged(({ signal: of }) => of === signal);
+      }
+
+      const { code, signal } = await running.ended;
+      assert.deepEqual({ code, signal }, { code: 0, signal: null });
+      for (const pid of workers) assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+    });
+  }
 });

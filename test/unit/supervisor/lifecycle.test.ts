@@ -19,7 +19,7 @@ function scripted() {
   };
   const drained = Promise.withResolvers<void>();
   const supervisor = {
-    status: () => ({ addresses: [], control: undefined, workers: [], restarts: 0 }),
+    status: () => ({ addresses: [], control: undefined, workers: [], restarts: 0, segments: [] }),
     reload: operation('reload'),
     upgrade: operation('upgrade'),
     handOff: operation('hand-off'),

@@ -9,11 +9,16 @@ import { HandoffFailure } from '../../../../src/supervisor/handoff/failure.ts';
 import { encodeFrame } from '../../../../src/supervisor/handoff/frames.ts';
 import { handOver, type PredecessorParts } from '../../../../src/supervisor/handoff/predecessor.ts';
 import { Succession, type SuccessorParts } from '../../../../src/supervisor/handoff/successor.ts';
-import type { Inheritance } from '../../../../src/supervisor/inheritance.ts';
+import type { Inheritance, InheritedSockets } from '../../../../src/supervisor/inheritance.ts';
 import { collectingLog } from '../../../support/collecting-log.ts';
 
 const opened = openLibc();
 const skip = 'unavailable' in opened && opened.unavailable;
+
+const KEPT = [{ key: '127.0.0.1:80', sockets: 2 }];
+const READY = `ready ${process.pid} ${JSON.stringify(KEPT)}`;
+const claim = (succession: Succession, takeOver: () => unknown) =>
+  succession.claim({ kept: KEPT, takeOver: () => void takeOver() });
 
 const PLACE = { host: '127.0.0.1', port: 80 };
 
@@ -49,7 +54,7 @@ describe('a hand-off', { skip }, () => {
       estate: () => estate,
       acceptMs: 5_000,
       readyMs: 5_000,
-      onReady: (pid) => told.push(`ready ${pid}`),
+      onReady: (pid, kept) => told.push(`ready ${pid} ${JSON.stringify(kept)}`),
       onKept: () => told.push('kept'),
       abort: new AbortController().signal,
       log: log.log,
@@ -62,10 +67,13 @@ describe('a hand-off', { skip }, () => {
     const channels = [new Channel(libc, fd, 'the predecessor')];
     const log = collectingLog();
     const succession = new Succession({
-      connection: async () => {
-        const channel = channels.pop();
-        if (channel === undefined) throw new HandoffFailure('lost', 'there is nobody else');
-        return channel;
+      meetingPoint: {
+        connection: async () => {
+          const channel = channels.pop();
+          if (channel === undefined) throw new HandoffFailure('lost', 'there is nobody else');
+          return channel;
+        },
+        close: () => {},
       },
       close: (each) => libc.close(each),
       waitMs: 5_000,
@@ -108,12 +116,12 @@ describe('a hand-off', { skip }, () => {
       assert.deepEqual(old.told, []);
       const order: string[] = [];
       await Promise.all([
-        succession.claim(() => order.push(`took over after ${old.told.join()}`)),
+        claim(succession, () => order.push(`took over after ${old.told.join()}`)),
         old.outcome.then(({ kind }) => order.push(kind)),
       ]);
 
-      assert.deepEqual(order.toSorted(), ['done', `took over after ready ${process.pid}`]);
-      assert.deepEqual(old.told, [`ready ${process.pid}`]);
+      assert.deepEqual(order.toSorted(), ['done', `took over after ${READY}`]);
+      assert.deepEqual(old.told, [READY]);
       closeAll(inherited);
       close();
     });
@@ -137,7 +145,7 @@ describe('a hand-off', { skip }, () => {
     const line = old.logged.find(({ msg }) => msg === 'hand-off failed; serving on');
     assert.equal(line?.['state'], 'waiting');
     await assert.rejects(
-      succession.claim(() => assert.fail()),
+      claim(succession, () => assert.fail()),
       /cannot happen while gave-up/,
     );
     close();
@@ -177,7 +185,7 @@ describe('a hand-off', { skip }, () => {
     if (!succession.withdrawn.aborted)
       await new Promise((resolve) => succession.withdrawn.addEventListener('abort', resolve));
     await assert.rejects(
-      succession.claim(() => assert.fail()),
+      claim(succession, () => assert.fail()),
       { message: /did not answer within 50 ms/ },
     );
     close();
@@ -195,7 +203,7 @@ describe('a hand-off', { skip }, () => {
     stop.abort();
     assert.equal((await old.outcome).kind, 'refused');
     await assert.rejects(
-      succession.claim(() => assert.fail()),
+      claim(succession, () => assert.fail()),
       /this process is told to stop/,
     );
     close();
@@ -209,16 +217,16 @@ describe('a hand-off', { skip }, () => {
     const { succession } = successor(right);
 
     closeAll(await succession.receive());
-    const claim = succession.claim(() => {
+    const claimed = claim(succession, () => {
       throw new Error('cannot write pid_file /run/x.pid: EACCES');
     });
-    await assert.rejects(claim, /cannot write pid_file/);
+    await assert.rejects(claimed, /cannot write pid_file/);
 
     assert.deepEqual(await old.outcome, {
       kind: 'refused',
       reason: 'the successor: cannot write pid_file /run/x.pid: EACCES',
     });
-    assert.deepEqual(old.told, [`ready ${process.pid}`, 'kept']);
+    assert.deepEqual(old.told, [READY, 'kept']);
     close();
   });
 
@@ -253,14 +261,14 @@ describe('a hand-off', { skip }, () => {
         step: 'as soon as it is ready',
         play: async (peer) => {
           await upToReady(peer);
-          await peer.say({ kind: 'ready' });
+          await peer.say({ kind: 'ready', kept: [] });
         },
       },
       {
         step: 'when it is to take over',
         play: async (peer) => {
           await upToReady(peer);
-          await peer.say({ kind: 'ready' });
+          await peer.say({ kind: 'ready', kept: [] });
           await peer.hear('take-over');
         },
       },
@@ -351,14 +359,14 @@ describe('a hand-off', { skip }, () => {
         const [inherited] = await Promise.all([succession.receive(), sendAll(peer)]);
         if (step === 'while the successor starts') peer.close();
         let taken = 0;
-        const claim = succession.claim(() => (taken += 1));
+        const claimed = claim(succession, () => (taken += 1));
         if (step !== 'while the successor starts') await peer.hear('ready');
         if (step === 'when it was told to take over') {
           await peer.say({ kind: 'take-over' });
           await peer.hear('owner');
         }
         peer.close();
-        await claim;
+        await claimed;
         assert.equal(taken, 1);
         assert.equal(succession.withdrawn.aborted, false);
         closeAll(inherited);
@@ -371,12 +379,12 @@ describe('a hand-off', { skip }, () => {
       const { succession } = successor(right);
       const peer = script(left);
       const [inherited] = await Promise.all([succession.receive(), sendAll(peer)]);
-      const claim = succession.claim(() => {});
+      const claimed = claim(succession, () => {});
       await peer.hear('ready');
       await peer.say({ kind: 'take-over' });
       await peer.hear('owner');
       await peer.say({ kind: 'withdraw', reason: 'too late' });
-      await assert.rejects(claim, /the predecessor: too late/);
+      await assert.rejects(claimed, /the predecessor: too late/);
       peer.close();
       closeAll(inherited);
     });
@@ -480,14 +488,17 @@ describe('a hand-off', { skip }, () => {
     const { estate, close } = makeEstate(1);
     const waiting = pairs.map(([, right]) => right);
     const { succession, logged } = successor(0, {
-      connection: async () => new Channel(libc, waiting.shift()!, 'somebody'),
+      meetingPoint: {
+        connection: async () => new Channel(libc, waiting.shift()!, 'somebody'),
+        close: () => {},
+      },
     });
     libc.close(pairs[0]![0]); // Only looked whether somebody is there.
     libc.sendBytes(pairs[1]![0], Buffer.from('GET / HTTP/1.1\r\n\r\n'), []);
     const old = predecessor(pairs[2]![0], estate);
 
     const inherited = await succession.receive();
-    await Promise.all([succession.claim(() => {}), old.outcome]);
+    await Promise.all([claim(succession, () => {}), old.outcome]);
     assert.equal(logged.filter(({ msg }) => msg === 'not an offer; waiting on').length, 1);
     libc.close(pairs[1]![0]);
     closeAll(inherited);
@@ -519,8 +530,9 @@ describe('a hand-off', { skip }, () => {
 /** What each descriptor opens, under what it is handed over as. */
 function identities({ sockets, segments }: Inheritance) {
   const inode = (fd: number) => fstatSync(fd).ino;
+  const withInodes = ({ fds, ...rest }: InheritedSockets) => ({ ...rest, inodes: fds.map(inode) });
   return {
-    sockets: sockets.map(({ fds, ...rest }) => ({ ...rest, inodes: fds.map(inode) })),
+    sockets: sockets.map(withInodes),
     segments: segments.map(({ fd, ...rest }) => ({ ...rest, inode: inode(fd) })),
   };
 }

@@ -33,7 +33,7 @@ describe('the upgrade socket', { skip }, () => {
   const patient = { withinMs: 5_000, abort: never };
 
   const pathIn = (t: TestContext) => join(dirname(temporaryFile(t, 'x', '')), 'upgrade.sock');
-  function open(t: TestContext, path: string, user?: number) {
+  function open(t: TestContext, path: string, user = process.geteuid!()) {
     const log = collectingLog();
     const socket = UpgradeSocket.open({ libc, path, user, log: log.log });
     t.after(() => socket.close());
