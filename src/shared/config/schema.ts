@@ -734,7 +734,7 @@ export const settingsSchema = z.object({
         .describe(
           'A worker whose event loop has not turned for so long is killed and replaced: it serves nobody.',
         ),
-      max_memory: size({ min: '64MiB', max: '1TiB' })
+      max_memory: size({ min: '128MiB', max: '1TiB' })
         .optional()
         .describe(
           'Resident memory above which a worker is replaced, one at a time, and finishes what it has. Default: no bound.',

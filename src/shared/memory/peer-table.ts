@@ -27,6 +27,34 @@ export function peerTableSize(): number {
   return ROWS * ROW_WORDS * 4;
 }
 
+/** Rows are never freed: peers that are gone keep theirs. */
+export class PeerTableFull extends Error {
+  override readonly name = 'PeerTableFull';
+}
+
+/**
+ * Peers that have a row in both tables are known to be as well in the second one.
+ *
+ * @param to has the seed of the first one, and nobody gives verdicts there yet
+ */
+export function carryVerdicts(from: Segment, to: Segment): void {
+  const [old, filled] = [
+    new Int32Array(from.buffer, from.offset),
+    new Int32Array(to.buffer, to.offset),
+  ];
+  const rowsOf = (words: Int32Array) =>
+    new Map(
+      Array.from({ length: ROWS }, (_, row) => row * ROW_WORDS)
+        .filter((at) => words[at] !== 0)
+        .map((at) => [`${words[at]} ${words[at + 1]}`, at]),
+    );
+  const known = rowsOf(old);
+  for (const [tag, at] of rowsOf(filled)) {
+    const there = known.get(tag);
+    if (there !== undefined) filled.set(old.subarray(there + 2, there + ROW_WORDS), at + 2);
+  }
+}
+
 export class PeerTable {
   readonly #words: Int32Array;
   readonly #pairs: BigInt64Array;
@@ -43,7 +71,7 @@ export class PeerTable {
   /**
    * The peer's row; claimed if it has none yet.
    *
-   * @throws {Error} the table is full
+   * @throws {PeerTableFull} there is no row left
    */
   row(upstream: string, address: string): number {
     const key = `${upstream}\0${address}`;
@@ -56,7 +84,7 @@ export class PeerTable {
       const found = Atomics.compareExchange(this.#pairs, (row * ROW_WORDS) / 2, 0n, tag);
       if (found === 0n || found === tag) return row;
     }
-    throw new Error(`more than ${ROWS} peers: the peer table is full`);
+    throw new PeerTableFull(`more than ${ROWS} peers: the peer table is full`);
   }
 
   verdict(row: number): Verdict {
@@ -75,6 +103,7 @@ export class PeerTable {
   verdictAt(row: number): number {
     return this.#doubles[(row * ROW_WORDS) / 2 + 2] ?? 0;
   }
+
   /** When the peer was found well after it had been ill, in nanoseconds; 0 if it never was. */
   recoveredAt(row: number): number {
     return this.#doubles[(row * ROW_WORDS) / 2 + 3] ?? 0;

@@ -32,14 +32,18 @@ export class SegmentStore {
     this.#inherited = inherited;
   }
 
-  /** @throws {Error} there is no memory for them, or an inherited one is not what it is said to be */
-  prepare(specs: readonly SegmentSpec[]): GenerationSegments {
+  /**
+   * @param anew names of those that are not kept in any case
+   * @throws {Error} there is no memory for them, or an inherited one is not what it is said to be
+   */
+  prepare(specs: readonly SegmentSpec[], anew: readonly string[] = []): GenerationSegments {
     const generation = new GenerationSegments((fd) => this.#libc?.close(fd));
     try {
       for (const spec of specs) {
         const kept = this.#current.find((segment) => isSameTable(segment, spec));
         const before = kept ?? this.#before(spec.name);
-        if (before !== undefined && isSameTable(before, spec)) generation.keep(before);
+        const mayKeep = before !== undefined && !anew.includes(spec.name);
+        if (mayKeep && isSameTable(before, spec)) generation.keep(before);
         else this.#make(generation, spec, before);
       }
       return generation;

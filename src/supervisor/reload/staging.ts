@@ -13,8 +13,8 @@ import { taskDuty, type ListenerGrant } from '../../shared/ipc/messages.ts';
 import { showPlace } from '../../shared/ipc/place.ts';
 import type { ListenAddress, Plan } from '../../shared/ipc/plan.ts';
 import type { Libc } from '../../shared/memory/libc.ts';
-import { PeerTable, type Verdict } from '../../shared/memory/peer-table.ts';
-import type { Segment } from '../../shared/memory/segment.ts';
+import { PeerTable, PeerTableFull, type Verdict } from '../../shared/memory/peer-table.ts';
+import type { Segment, SegmentSpec } from '../../shared/memory/segment.ts';
 import { METRICS_SEGMENT, PEERS_SEGMENT, standardSegments } from '../../shared/memory/segments.ts';
 import { MetricsLayout } from '../../shared/metrics/layout.ts';
 import {
@@ -101,11 +101,8 @@ export class Draft {
     if (libc === undefined) listen.forEach(refuseUnixSocket);
     this.sockets = sockets?.prepare(listen, settings.threads);
     try {
-      this.segments = store.prepare([
-        ...standardSegments(this.layout, settings.threads),
-        ...limits,
-      ]);
-      this.peers = claimPeers(plan, new PeerTable(this.segments.find(PEERS_SEGMENT)));
+      const specs = [...standardSegments(this.layout, settings.threads), ...limits];
+      ({ segments: this.segments, peers: this.peers } = openTables(plan, specs, store));
     } catch (thrown) {
       this.sockets?.undo();
       throw thrown;
@@ -192,10 +189,24 @@ export function retirement(leaving: Draft, next: Draft): Retirement {
 }
 
 /**
- * Rows are claimed here, before any worker runs, so that a full table stops the
- * start and not a worker.
+ * Rows of peers are claimed here, before any worker runs, so that a full table
+ * stops the start and not a worker. One that is full of peers that earlier
+ * configurations had is left behind.
  */
-function claimPeers({ upstreams }: Plan, table: PeerTable): PlannedPeer[] {
+function openTables(plan: Plan, specs: readonly SegmentSpec[], store: SegmentStore) {
+  const kept = store.prepare(specs);
+  try {
+    return { segments: kept, peers: claimPeers(plan, kept) };
+  } catch (thrown) {
+    kept.undo();
+    if (!(thrown instanceof PeerTableFull)) throw thrown;
+    const segments = store.prepare(specs, [PEERS_SEGMENT]);
+    return { segments, peers: claimPeers(plan, segments) };
+  }
+}
+
+function claimPeers({ upstreams }: Plan, segments: GenerationSegments): PlannedPeer[] {
+  const table = new PeerTable(segments.find(PEERS_SEGMENT));
   return upstreams.flatMap(({ name: upstream, peers }) =>
     peers.map((peer) => {
       const row = table.row(upstream, peer);

@@ -21,6 +21,9 @@ export type Health = 'well' | 'stuck' | 'big' | 'old';
 
 export const LOOK_INTERVAL_MS = 1_000;
 
+/** Where the bound is below what the program needs, renewing would follow renewing without a pause. */
+const YOUNG_MS = 5_000;
+
 export class Pulse {
   #beats = -1;
   #looksWithoutBeat = 0;
@@ -33,7 +36,8 @@ export class Pulse {
     this.#looksWithoutBeat = beats === this.#beats ? this.#looksWithoutBeat + 1 : 0;
     this.#beats = beats;
     if (this.#looksWithoutBeat * LOOK_INTERVAL_MS >= limits.stuckAfterMs) return 'stuck';
-    if (limits.maxMemory !== undefined && residentBytes > limits.maxMemory) return 'big';
+    if (limits.maxMemory !== undefined && residentBytes > limits.maxMemory && livedMs >= YOUNG_MS)
+      return 'big';
     if (limits.maxAgeMs !== undefined && livedMs > limits.maxAgeMs) return 'old';
     return 'well';
   }

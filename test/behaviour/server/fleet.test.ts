@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { rawClient, startPeer, startSluice } from '../../support/index.ts';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import {
+  eventually,
+  rawClient,
+  startPeer,
+  startSluice,
+  startTraffic,
+  temporaryFile,
+} from '../../support/index.ts';
 
 const gatewayTo = (address: string) => `
   upstreams: { api: { peers: ['${address}'] } }
@@ -77,6 +86,77 @@ describe('a worker killed with SIGKILL', () => {
     await sluice.logged(({ msg }) => msg === 'peer became ill');
     assert.equal((await sluice.get('/')).status, 503);
     assert.equal(await sluice.metric('sluice_requests_total{service="edge",status="200"}'), 1);
+  });
+});
+
+const program = fileURLToPath(new URL('programs/asks-for-trouble.ts', import.meta.url));
+
+describe('a slot without a worker', () => {
+  test('is served by a neighbour until it has one again', async (t) => {
+    const lines = temporaryFile(t, 'lines', '');
+    // The fourth process is the first replacement: it never gets ready.
+    const sluice = await startSluice(t, `lines: ${lines}\nanswer: one\nhangsFrom: 4`, {
+      program,
+      threads: 2,
+    });
+    const [victim] = (await sluice.status()).workers;
+
+    process.kill(victim!.pid, 'SIGKILL');
+    await sluice.logged(({ msg }) => msg === 'worker died; replacing it');
+
+    // About half of the connections are in the queue of the slot that lost its worker.
+    const answers = await Promise.all(Array.from({ length: 40 }, () => sluice.get('/')));
+    assert.ok(answers.every(({ body }) => body === 'one'));
+    const { workers } = await sluice.status();
+    assert.deepEqual(workers.map(({ state }) => state).sort(), ['ready', 'starting']);
+  });
+});
+
+describe('a worker', () => {
+  test('whose event loop does not turn is killed and replaced', async (t) => {
+    const peer = await startPeer(t);
+    const more = 'workers: { stuck_after: 2s }';
+    const sluice = await startSluice(t, `\n  ${more}${gatewayTo(peer.address)}`);
+    const [worker] = (await sluice.status()).workers;
+
+    process.kill(worker!.pid, 'SIGSTOP');
+    const { workerPid } = await sluice.logged(
+      ({ msg }) => msg === 'worker killed: its event loop does not turn',
+    );
+
+    assert.equal(workerPid, worker!.pid);
+    await sluice.replaced(worker!.pid);
+    assert.equal((await sluice.get('/')).status, 200);
+  });
+
+  test('that takes too much memory is renewed, and loses no request', async (t) => {
+    const lines = temporaryFile(t, 'lines', '');
+    const taking = 'takes: { process: 2, bytes: 300000000 }';
+    const yaml = `lines: ${lines}\nanswer: one\n${taking}\nworkers: { max_memory: 250MiB }`;
+    const sluice = await startSluice(t, yaml, { program });
+    const traffic = startTraffic(t, sluice.port);
+    assert.equal((await sluice.get('/')).body, 'one big');
+
+    await sluice.logged(({ msg, why }) => msg === 'worker is renewed' && why === 'big');
+    await eventually(
+      async () => ((await sluice.get('/')).body === 'one' ? true : undefined),
+      'the next worker',
+    );
+    await traffic.answered(10);
+
+    const { answered: _, ...losses } = await traffic.stop();
+    assert.deepEqual(losses, { wrong: 0, refused: 0, cut: 0 });
+    assert.equal((await sluice.status()).restarts, 0);
+  });
+
+  test('is kept on one CPU if that is wanted', async (t) => {
+    const peer = await startPeer(t);
+    const more = 'workers: { cpu_pinning: true }';
+    const sluice = await startSluice(t, `\n  ${more}${gatewayTo(peer.address)}`);
+    const [worker] = (await sluice.status()).workers;
+
+    const status = readFileSync(`/proc/${worker!.pid}/status`, 'utf8');
+    assert.match(status, /^Cpus_allowed_list:\s*\d+$/m);
   });
 });
 

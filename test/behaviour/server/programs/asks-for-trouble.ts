@@ -11,6 +11,8 @@ interface Wanted {
   /** From that process on, counted from the first, the program ends or hangs. */
   readonly endsFrom?: number;
   readonly hangsFrom?: number;
+  /** That process takes so many bytes of memory. */
+  readonly takes?: { readonly process: number; readonly bytes: number };
 }
 
 const server = Server.fromArgs();
@@ -24,8 +26,11 @@ if (number >= (wanted.hangsFrom ?? Infinity)) {
   for (;;);
 }
 
+const taken = Buffer.alloc(wanted.takes?.process === number ? wanted.takes.bytes : 0, 1);
+
 const service = httpProxyService({
-  requestFilter: () => new Answer({ status: 200, body: wanted.answer }),
+  requestFilter: () =>
+    new Answer({ status: 200, body: `${wanted.answer}${taken.length > 0 ? ' big' : ''}` }),
   upstreamPeer() {
     throw new Error('everything is answered before');
   },
