@@ -16,6 +16,9 @@ const origin = new HttpPeer(ORIGIN);
 const proxy: ProxyHttp = {
   connectionFilter: ({ client }) => (blocked.check(client.address) ? 'refuse' : undefined),
   upstreamPeer: () => origin,
+  logging({ log, status, clientIp, elapsedMs }) {
+    log.info({}, `status=${status} client=${clientIp} elapsed=${elapsedMs.toFixed(1)}ms`);
+  },
 };
 
 const server = Server.fromArgs();

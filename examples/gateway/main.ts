@@ -32,8 +32,10 @@ const proxy: ProxyHttp = {
     headers.delete('alt-svc'); // what the origin offers beside HTTP/1.1 is not offered here
   },
 
-  logging({ status }) {
+  logging({ log, status, peer, elapsedMs }) {
     requests.with({ status: CLASSES[Math.floor(status / 100)]! }).add();
+    const elapsed = `${elapsedMs.toFixed(1)}ms`;
+    log.info({}, `status=${status} peer=${peer?.address ?? '-'} elapsed=${elapsed}`);
   },
 };
 

@@ -152,9 +152,7 @@ Try, in another terminal:
   # load that the limit lets through
   npm run load${ports === USUAL_PORTS ? '' : ` -- --url ${GATEWAY}/`}
 
-Stop: Ctrl-C here. Upgrading under load (kill -QUIT, sluice upgrade) comes with the hand-off, which
-this version does not have yet; until then a new version is a stop (TERM finishes running requests)
-and a start.
+Stop: Ctrl-C here. How to upgrade under load: docs/guide/production.md
 
 `;
 }

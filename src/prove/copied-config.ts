@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../shared/config/load.ts';
 import { plainConfig } from '../shared/config/plain.ts';
@@ -27,6 +28,9 @@ export interface CopyOptions {
 
 export interface Copy {
   readonly confFile: string;
+  /** Writes the file anew, with another number of workers. */
+  readonly resize: (threads: number) => void;
+  readonly threads: number;
   readonly endpoints: readonly Endpoint[];
   readonly adminPort: number;
   readonly graceMs: number;
@@ -77,9 +81,16 @@ export async function copyConfig(options: CopyOptions): Promise<Copy> {
       `${conf}: no service listens on a TCP address, so there is nothing to prove`,
     );
   const confFile = join(folder, 'conf.yaml');
-  // JSON is YAML.
-  writeFileSync(confFile, JSON.stringify(copy, undefined, 2));
-  return { confFile, endpoints, adminPort, graceMs: graceSeconds * 1000 };
+  const write = (text: object) => writeFileSync(confFile, JSON.stringify(text, undefined, 2));
+  write(copy); // JSON is YAML.
+  return {
+    confFile,
+    resize: (count) => write({ ...copy, threads: count }),
+    threads: threadsOf(copy['threads']),
+    endpoints,
+    adminPort,
+    graceMs: graceSeconds * 1000,
+  };
 }
 
 const BARE: Plain = {
@@ -92,6 +103,10 @@ function readChecked(conf: string): Plain {
   const loaded = loadConfig(conf, process.env);
   if (!loaded.ok) throw new ProveFailure(formatProblems(loaded.problems, loaded.source));
   return plainConfig(loaded.source);
+}
+
+function threadsOf(given: unknown): number {
+  return typeof given === 'number' ? given : availableParallelism();
 }
 
 /** No peer of the operator's hears anything of the proof. */

@@ -10,6 +10,9 @@ export interface CopiedSluiceOptions {
   /** The `sluice` command, as this process would run it. */
   readonly command: readonly string[];
   readonly confFile: string;
+  readonly threads: number;
+  /** Before each upgrade and reload, for one worker more or fewer; `undefined`: always as many. */
+  readonly resize: ((threads: number) => void) | undefined;
   readonly endpoints: readonly Endpoint[];
   readonly adminPort: number;
   readonly graceMs: number;
@@ -23,6 +26,7 @@ export class CopiedSluice implements Subject, AsyncDisposable {
   readonly #page: StatusPage;
   /** The one that serves is the last. */
   readonly #supervisors: Supervisor[] = [];
+  #isLarger = false;
 
   private constructor(options: CopiedSluiceOptions) {
     this.#options = options;
@@ -62,6 +66,7 @@ export class CopiedSluice implements Subject, AsyncDisposable {
   }
 
   async reload(): Promise<void> {
+    this.#resize();
     const before = (await this.#page.read()).lastReload?.at;
     this.#current.signal('SIGHUP');
     await this.#page.until('the end of a reload', ({ lastReload }) => {
@@ -73,6 +78,7 @@ export class CopiedSluice implements Subject, AsyncDisposable {
 
   /** The way that needs no service manager: a process that waits, and a signal to the one that runs. */
   async upgrade(): Promise<void> {
+    this.#resize();
     const old = this.#current;
     const successor = this.#launch(['-u']);
     old.signal('SIGQUIT');
@@ -82,6 +88,12 @@ export class CopiedSluice implements Subject, AsyncDisposable {
       ({ pid, state }) => pid === successor.pid && state === 'serving',
     );
     await this.#notTooMany();
+  }
+
+  #resize(): void {
+    const { threads, resize } = this.#options;
+    this.#isLarger = !this.#isLarger;
+    resize?.(this.#isLarger ? threads + 1 : threads);
   }
 
   get #current(): Supervisor {

@@ -20,7 +20,7 @@ export function isStopped(pid: number): boolean {
 export function acceptedBy(pid: number, ports: ReadonlySet<number>): string[] {
   const inodes = socketInodes(pid);
   return ['tcp', 'tcp6']
-    .flatMap((table) => connections(`/proc/${pid}/net/${table}`))
+    .flatMap((table) => rowsOf(`/proc/${pid}/net/${table}`))
     .filter(({ remotePort }) => remotePort !== 0) // listening
     .filter(({ inode, localPort }) => inodes.has(inode) && ports.has(localPort))
     .map(({ localPort, remotePort }) => pairOf(remotePort, localPort));
@@ -50,10 +50,14 @@ interface TcpRow {
   readonly inode: string;
 }
 
+/** State of a connection that nobody has any more (TIME_WAIT); most are, where many come and go. */
+const ENDED = ' 06 ';
+
 /** `proc(5)`: sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode … */
-function connections(table: string): TcpRow[] {
+function rowsOf(table: string): TcpRow[] {
   const [, ...lines] = readFileSync(table, 'latin1').trimEnd().split('\n');
-  return lines.map((line) => {
+  const alive = lines.filter((line) => !line.includes(ENDED));
+  return alive.map((line) => {
     const [, local = '', remote = '', , , , , , , inode = ''] = line.trim().split(/\s+/);
     return { localPort: portIn(local), remotePort: portIn(remote), inode };
   });

@@ -114,7 +114,8 @@ async function subjectFor(
   const folder = mkdtempSync(join(tmpdir(), 'sluice-prove-'));
   opened.defer(() => rmSync(folder, { recursive: true, force: true }));
   const copy = await copyConfig({ ...options, origin, folder });
-  return opened.use(await CopiedSluice.start({ ...copy, command }));
+  const resize = options.resize ? copy.resize : undefined;
+  return opened.use(await CopiedSluice.start({ ...copy, resize, command }));
 }
 
 async function interveneAll(

@@ -16,6 +16,8 @@ export interface Options {
   /** The traffic lasts at least as long. */
   readonly seconds: number;
   readonly graceSeconds: number;
+  /** Each upgrade and reload has one worker more, or one fewer. */
+  readonly resize: boolean;
   readonly json: boolean;
 }
 
@@ -38,11 +40,12 @@ export function readOptions(args: readonly string[]): Invocation {
     clients: number('clients', values.clients, 1, 500),
     seconds: number('seconds', values.seconds, 0, 604_800),
     graceSeconds: number('grace', values.grace ?? '2', 1, 300),
+    resize: values.resize === true,
     json: values.json === true,
   };
   if (options.running !== undefined) {
     if (options.conf === undefined) throw wrong('--running: name the file it runs from (-c FILE)');
-    for (const option of ['threads', 'grace'] as const) {
+    for (const option of ['threads', 'grace', 'resize'] as const) {
       if (values[option] !== undefined)
         throw wrong(`--${option}: is for copies; what runs has its own`);
     }
@@ -67,6 +70,7 @@ function parse(args: readonly string[]) {
         seconds: { type: 'string', default: '0' },
         grace: { type: 'string' },
         running: { type: 'string' },
+        resize: { type: 'boolean' },
         json: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -107,6 +111,7 @@ Prints what was lost; the exit code is 0 if that is nothing.
       --clients N    clients that keep their connections (8)
       --seconds N    go on for at least so long (0)
       --grace N      grace period of the copy, in seconds (2)
+      --resize       one worker more, then one fewer, with each upgrade and reload
       --running HOST:PORT
                      no copy: prove the server that runs from FILE. Its first route
                      must lead /sluice-prove/* to this address, where the proof listens

@@ -3,7 +3,7 @@ import type { Gaps } from '../gaps.ts';
 import type { Ledger } from '../ledger.ts';
 import { runEvents, runWebSockets } from './endless.ts';
 import { runKeepAlive } from './keep-alive.ts';
-import { runNewConnections } from './new-connections.ts';
+import { runBursts, runNewConnections } from './new-connections.ts';
 import type { Scene } from './scene.ts';
 import { runDownloads, runUploads } from './transfers.ts';
 
@@ -11,6 +11,7 @@ import { runDownloads, runUploads } from './transfers.ts';
 export const clientNames = [
   'keep-alive',
   'new-connection',
+  'burst',
   'download',
   'upload',
   'websocket',
@@ -31,12 +32,13 @@ export interface TrafficOptions {
  * @throws what is a fault of the proof, not of the server
  */
 export async function runClients({ scene, ledger, gaps, clients }: TrafficOptions): Promise<void> {
-  const [keepAlive, fresh, download, upload, websocket, events] = clientNames.map((name) =>
+  const [keepAlive, fresh, burst, download, upload, websocket, events] = clientNames.map((name) =>
     ledger.account(name),
   );
   await Promise.all([
     ...Array.from({ length: clients }, (_, index) => runKeepAlive(scene, keepAlive!, index)),
     runNewConnections(scene, fresh!, gaps, () => ledger.lastKind),
+    runBursts(scene, burst!),
     runDownloads(scene, download!),
     runUploads(scene, upload!),
     runWebSockets(scene, websocket!),

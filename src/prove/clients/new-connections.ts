@@ -1,4 +1,4 @@
-/** A client that makes a connection for every request, one after the other, and takes the time. */
+/** Clients that make a connection for every request: one after the other, taking the time, and in bursts. */
 import { targetOf } from '../addresses.ts';
 import type { Gaps } from '../gaps.ts';
 import type { Account } from '../ledger.ts';
@@ -12,8 +12,8 @@ import {
   type Scene,
 } from './scene.ts';
 
-/** Between two attempts, start to start. Ports stay taken for a minute: no more than 60 × 200 of them. */
-const EVERY_MS = 5;
+/** Between two attempts, start to start. The ports of each stay taken for a minute after it. */
+const EVERY_MS = 10;
 
 const BYTES = 64;
 
@@ -31,6 +31,17 @@ export async function runNewConnections(
     if (waitMs > 0) await pause(waitMs, scene);
   }
 }
+
+/** Many at the same moment, so that some wait in the kernel's queues whenever a socket changes hands. */
+export async function runBursts(scene: Scene, account: Account): Promise<void> {
+  for (let turn = 0; !scene.stop.aborted; turn++) {
+    const all = Array.from({ length: BURST }, () => askOnce(scene, account, turn));
+    await Promise.all([...all, pause(BURST_EVERY_MS, scene)]);
+  }
+}
+
+const BURST = 10;
+const BURST_EVERY_MS = 200;
 
 /** @returns whether there was an answer */
 async function askOnce(scene: Scene, account: Account, turn: number): Promise<boolean> {

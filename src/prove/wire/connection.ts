@@ -53,6 +53,9 @@ export class Connection implements Doomable {
   readonly #options: ConnectionOptions;
   #reading: Reading | undefined;
   #tunnel: TunnelEnd | undefined;
+  #localPort = 0;
+  #answers = 0;
+  #expectedAt = 0;
   #isConnected = false;
   #end: LossKind | undefined;
   readonly #opened = Promise.withResolvers<Connection>();
@@ -72,7 +75,8 @@ export class Connection implements Doomable {
     socket.setTimeout(patienceMs);
     // Known by its ports before any handshake: a kill may meet it there.
     socket.once('connect', () => {
-      pair = pairOf(socket.localPort ?? 0, endpoint.port);
+      this.#localPort = socket.localPort ?? 0;
+      pair = pairOf(this.#localPort, endpoint.port);
       this.#isConnected = true;
       connections.add(pair, this);
     });
@@ -113,6 +117,7 @@ export class Connection implements Doomable {
     const done = Promise.withResolvers<AnswerHead>();
     const reader = new AnswerReader({ onHead, onBody });
     this.#reading = { reader, expectation, done };
+    this.#expectedAt = performance.now();
     this.#socket.setTimeout(this.#options.patienceMs);
     if (this.#end !== undefined) this.#lose(this.#end);
     return done.promise;
@@ -160,6 +165,7 @@ export class Connection implements Doomable {
     const { tunnel, isWhole } = reading.expectation;
     if (isWhole?.() === false) return this.#lose('wrong', 'the body is shorter than the origin’s');
     this.#reading = undefined;
+    this.#answers += 1;
     this.#socket.setTimeout(tunnel === undefined ? 0 : this.#options.patienceMs);
     reading.done.resolve(head);
   }
@@ -193,7 +199,16 @@ export class Connection implements Doomable {
   #lose(kind: LossKind, message = endings[kind]): void {
     const reading = this.#reading;
     this.#reading = undefined;
-    reading?.done.reject(new Loss(kind, message, this.doomed));
+    reading?.done.reject(new Loss(kind, `${message}; ${this.#circumstances()}`, this.doomed));
+  }
+
+  /** What it takes to find the reason. */
+  #circumstances(): string {
+    const now = performance.now();
+    return (
+      `sent ${Math.round(now - this.#expectedAt)} ms ago, after ${this.#answers} answers ` +
+      `on a connection of ${Math.round(now - this.openedAt)} ms, port ${this.#localPort}`
+    );
   }
 }
 

@@ -3,6 +3,7 @@
  * the same service, as if a client had sent them. Of those it waits for, none
  * outlives the request; the others go on by themselves (`background.ts`).
  */
+import { refuseUnknown } from '../../shared/config/options.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Time } from '../../shared/time/time.ts';
 import type { Exchange, SocketAddress } from '../http/exchange.ts';
@@ -29,6 +30,15 @@ export interface SubrequestInit {
   /** For the phases of the subrequest: `session.parent.value`. */
   readonly value?: unknown;
 }
+
+const OPTIONS: Readonly<Record<keyof SubrequestInit, true>> = {
+  method: true,
+  path: true,
+  headers: true,
+  body: true,
+  timeoutMs: true,
+  value: true,
+};
 
 /** What subrequests need of the service that they are made in. */
 export interface SubrequestHost {
@@ -139,6 +149,7 @@ export class Subrequests {
 }
 
 function requestFrom(init: SubrequestInit, parentAuthority: string): RequestHead {
+  refuseUnknown('subrequest', init, OPTIONS);
   const { method = 'GET', path, headers: given = {} } = init;
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) {
     throw new TypeError(`subrequest: expected a method, got ${JSON.stringify(method)}`);

@@ -3,6 +3,7 @@
  * open a connection to it and from then on passes bytes both ways.
  */
 import { createHash } from 'node:crypto';
+import { refuseUnknown } from '../../shared/config/options.ts';
 import { Headers } from '../http/headers.ts';
 import { requestHeadText } from '../protocol/http1/encode.ts';
 import { parsePeerAddress, type PeerAddress } from './peer-address.ts';
@@ -15,6 +16,8 @@ export interface ConnectProxyOptions {
   /** Further fields of the request to it. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
+
+const OPTIONS = { address: true, credentials: true, headers: true } as const;
 
 export interface ConnectProxy extends PeerAddress {
   /** As it was given, for messages. */
@@ -30,6 +33,7 @@ export interface ConnectProxy extends PeerAddress {
  * @throws {TypeError} an option cannot be meant, or would break the request
  */
 export function connectProxy(peer: string, options: ConnectProxyOptions): ConnectProxy {
+  refuseUnknown(`proxy of peer ${peer}`, options, OPTIONS);
   const { address, credentials, headers: more = {} } = options;
   const place = parsePeerAddress(address, `proxy of peer ${peer}`);
   const headers = new Headers();

@@ -53,6 +53,7 @@ describe('the other examples', () => {
     await example.keepsItsPromises();
 
     assert.equal(api.requests[0]?.target, '/api/one');
+    await example.says(/^status=200 upstream=api elapsed=\d+\.\dms$/);
   });
 
   test('subrequests: who the client is, and what it has done', async (t) => {

@@ -3,11 +3,12 @@ import { execFile } from 'node:child_process';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { authority, closedPort, edge, eventually, makeCertificate } from '../../support/index.ts';
 import { pemFiles, playReadme, temporaryFile } from '../../support/index.ts';
-import { getTls, startExample, startPeer, startTlsPeer } from '../../support/index.ts';
+import { get, getTls, startExample, startPeer, startTlsPeer } from '../../support/index.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url));
 
@@ -101,15 +102,23 @@ describe('the examples of the tutorial', () => {
       [':6188', `:${port}`],
     ] as const;
 
+    const traffic = new Traffic(port);
+
     await playReadme('5-production', standIns, {
       LISTEN: `127.0.0.1:${port}`,
       ORIGINS: origins.map(({ address }) => address).join(','),
     });
 
+    // From the first answer on nothing goes wrong, until it is told to end.
+    const outcomes = await traffic.stop();
+    const served = outcomes.slice(outcomes.indexOf('200'), outcomes.lastIndexOf('200') + 1);
+    assert.ok(served.length > 10);
+    assert.deepEqual(new Set(served), new Set(['200']));
     await gone();
     const log = readFileSync(join(folder, 'error.log'), 'utf8');
     assert.match(log, /"msg":"status=200 peer=127\.0\.0\.1:\d+ elapsed=\d+\.\dms"/);
-    assert.equal(log.match(/^serving .*$/gm)?.length, 1);
+    const banners = log.match(/^serving \w+/gm);
+    assert.deepEqual(banners, ['serving one', 'serving two', 'serving two']);
   });
 
   test('7: a rate limit admits 20 of 25', async (t) => {
@@ -168,3 +177,31 @@ describe('the examples of the tutorial', () => {
     }
   });
 });
+
+/** Asks over and over, each time on a new connection, and remembers what came of it. */
+class Traffic {
+  readonly #outcomes: string[] = [];
+  readonly #ended: Promise<void>;
+  #isOver = false;
+
+  constructor(port: number) {
+    this.#ended = this.#run(port);
+  }
+
+  async #run(port: number): Promise<void> {
+    while (!this.#isOver) {
+      const outcome = await get(port, '/').then(
+        ({ status }) => String(status),
+        ({ code }: NodeJS.ErrnoException) => String(code),
+      );
+      this.#outcomes.push(outcome);
+      await setTimeout(5); // enough of them, and no more than a busy machine can bear
+    }
+  }
+
+  async stop(): Promise<readonly string[]> {
+    this.#isOver = true;
+    await this.#ended;
+    return this.#outcomes;
+  }
+}

@@ -190,6 +190,12 @@ test('a peer with a connector of the program’s own', async (t) => {
       - { address: 'nowhere:1', connector: is closed }
       - { address: 'nowhere:1', connector: never, connectTimeoutMs: 150 }
       - { address: '127.0.0.1:${await closedPort()}', connector: to the same address }
+      - { address: '${peer.address}', connector: in a wrapping }
+      - address: '${tlsPeer.address}'
+        connector: in a wrapping
+        tls: true
+        sni: api.test
+        ca: '${ca}'
   `;
   const sluice = await startSluice(t, yaml, { program });
   const times = (msg: string) => sluice.logs.filter((line) => line.msg === msg).length;
@@ -207,6 +213,19 @@ test('a peer with a connector of the program’s own', async (t) => {
   await t.test('is spoken to in TLS over it', async () => {
     assert.equal((await sluice.get('/2')).body, `${tlsPeer.address} new`);
   });
+
+  for (const [target, address] of [
+    ['/8', peer.address],
+    ['/9', tlsPeer.address],
+  ] as const) {
+    await t.test(
+      `is asked, and asked again, over a stream that is no socket: ${target}`,
+      async () => {
+        assert.equal((await sluice.get(target)).body, `${address} new`);
+        assert.equal((await sluice.get(target)).body, `${address} reused`);
+      },
+    );
+  }
 
   const failures = [
     { target: '/3', says: /^upstream\/connect-failed: nowhere:1: made for the test$/ },

@@ -312,6 +312,10 @@ describe('a subrequest that a phase waits for', () => {
 
   const nonsense: readonly { init: SubrequestInit; says: RegExp }[] = [
     { init: { path: 'auth' }, says: /expected a path such as "\/auth", got "auth"/ },
+    {
+      init: { path: '/', timeout: 5 } as SubrequestInit,
+      says: /subrequest: unknown option "timeout"; did you mean "timeoutMs"\?/,
+    },
     { init: { path: '/a b' }, says: /expected a path/ },
     { init: { path: '/a\r\nX: y' }, says: /expected a path/ },
     { init: { path: '/a#b' }, says: /expected a path/ },

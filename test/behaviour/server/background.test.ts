@@ -83,6 +83,26 @@ describe('a background service', () => {
     assert.equal(sluice.logs.filter(isLine('counting')).length, 2);
   });
 
+  test('moves to the new workers of a reload, and is never run twice at a time', async (t) => {
+    const { gate } = gateOf(t, 'open');
+    const sluice = await startSluice(t, `gate: ${gate}`, { program, threads: 2 });
+    const first = await sluice.logged(isLine('counting'));
+    sluice.process.kill('SIGHUP');
+
+    const second = await sluice.until(
+      () => sluice.logs.filter(isLine('counting'))[1],
+      'the task in a new worker',
+    );
+    const ended = await sluice.logged(isLine('counting no more'));
+    assert.equal(ended['pid'], first['pid']);
+    assert.ok(sluice.logs.indexOf(ended) < sluice.logs.indexOf(second));
+    assert.equal((await sluice.get('/')).status, 200);
+    sluice.process.kill('SIGTERM');
+    await sluice.ended;
+    assert.equal(sluice.logs.filter(isLine('counting')).length, 2);
+    assert.equal(sluice.logs.filter(isLine('counting no more')).length, 2);
+  });
+
   test('is told to end when its worker drains, and waited for', async (t) => {
     const { gate } = gateOf(t, 'open');
     const sluice = await startSluice(t, `gate: ${gate}`, { program });

@@ -8,7 +8,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runEvents, runWebSockets } from '../../../src/prove/clients/endless.ts';
 import { runKeepAlive } from '../../../src/prove/clients/keep-alive.ts';
-import { runNewConnections } from '../../../src/prove/clients/new-connections.ts';
+import { runBursts, runNewConnections } from '../../../src/prove/clients/new-connections.ts';
 import type { Scene } from '../../../src/prove/clients/scene.ts';
 import { runDownloads, runUploads } from '../../../src/prove/clients/transfers.ts';
 import { Gaps } from '../../../src/prove/gaps.ts';
@@ -261,6 +261,7 @@ describe('a server that loses nothing', () => {
   const clients: Readonly<Record<string, Client>> = {
     keepAlive,
     newConnections,
+    runBursts,
     runDownloads,
     runUploads,
     runWebSockets,

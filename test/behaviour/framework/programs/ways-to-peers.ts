@@ -38,6 +38,11 @@ const connectors = {
   },
   // The socket is not connected yet: whoever asked waits for that.
   'to the same address': ({ host, port }) => Promise.resolve(connect({ host, port })),
+  // No socket any more, only a stream.
+  'in a wrapping': ({ host, port }) => {
+    const socket = connect({ host, port });
+    return Promise.resolve(Duplex.from({ readable: socket, writable: socket }));
+  },
   fails: () => Promise.reject(new Error('made for the test')),
   'is no stream': () => Promise.resolve('nonsense' as unknown as Duplex),
   'is closed': () => {

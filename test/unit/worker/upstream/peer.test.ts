@@ -173,6 +173,10 @@ describe('an option of a peer is refused', () => {
     },
     { options: { connector: 'x' }, says: /"connector" to be a function/ },
     {
+      options: { proxy: { address: 'p:1', credential: {} } },
+      says: /^proxy of peer a:80: unknown option "credential"; did you mean "credentials"\?/,
+    },
+    {
       options: { proxy: { address: 'nowhere' } },
       says: /^proxy of peer a:80: expected "host:port"/,
     },
