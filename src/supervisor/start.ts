@@ -288,7 +288,9 @@ function endsWithUs(
 
 /** What the program counts in this process has a row of its own, as in every other. */
 function countHere({ book, layout, segments }: Draft, ledger: Ledger, log: Log): void {
-  const row = book.table.rowView(ledger.claim(book));
+  const number = ledger.claim(book);
+  ledger.assign(book, number, process.pid);
+  const row = book.table.rowView(number);
   bindMetrics({ layout, row, labels: labelsOf({ layout, segments }), log });
 }
 

@@ -17,7 +17,7 @@ import { bindSocketSteering, type SocketSteering } from './socket-steering.ts';
 export interface Libc extends DescriptorPassing, SocketSteering, CpuAffinity {
   /** Memory that only those who have the descriptor can reach; gone with the last of them. */
   createMemory(name: string, size: number): number;
-  /** The memory behind the descriptor, shared with every process that maps it. Never unmapped. */
+  /** The memory behind the descriptor, shared with every process that maps it; unmapped when nobody refers to it. */
   mapMemory(fd: number, size: number): ArrayBuffer;
   /** A second descriptor for the same thing, closed on exec. */
   dup(fd: number): number;
@@ -117,6 +117,11 @@ function bind(koffi: Koffi): Libc {
   const mmap: (...args: unknown[]) => number | bigint = library.func(
     'intptr_t mmap(void *addr, size_t length, int prot, int flags, int fd, int64_t offset)',
   );
+  const munmap = library.func('int munmap(intptr_t address, size_t length)');
+  // Views keep their buffer, so nobody can reach the memory any more when this is called.
+  const unmapLater = new FinalizationRegistry<{ pointer: number; size: number }>(
+    ({ pointer, size }) => void munmap(pointer, size),
+  );
   const fcntl = library.func('int fcntl(int fd, int command, int argument)');
   const dup2 = library.func('int dup2(int fd, int target)');
   const close = library.func('int close(int fd)');
@@ -199,7 +204,9 @@ function bind(koffi: Koffi): Libc {
     mapMemory(fd, size) {
       // MAP_FAILED is the pointer -1, not an exception.
       const pointer = checked('mmap', Number(mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0)));
-      return koffi.view(BigInt(pointer), size);
+      const memory = koffi.view(BigInt(pointer), size);
+      unmapLater.register(memory, { pointer, size });
+      return memory;
     },
     dup: (fd) => checked('fcntl', fcntl(fd, F_DUPFD_CLOEXEC, 3)),
     dup2: (fd, target) => void checked('dup2', dup2(fd, target)),

@@ -48,6 +48,7 @@ export class Fleet implements GenerationOwner {
     this.#log = log;
     this.#watch = setInterval(() => {
       for (const generation of this.#generations) generation.watch();
+      this.ledger.reap();
     }, LOOK_INTERVAL_MS);
   }
 

@@ -274,7 +274,7 @@ export class Generation implements ProcessOwner {
     const { fork, book, stepTimeoutMs, serviceWaitMs } = this.#parts;
     const metricsRow = this.#owner.ledger.claim(book);
     const process = fork();
-    book.table.assign(metricsRow, process.process.pid ?? 0);
+    this.#owner.ledger.assign(book, metricsRow, process.process.pid ?? 0);
     const { readyServices } = this.#owner;
     const log = this.#log;
     return new WorkerProcess({

@@ -50,10 +50,30 @@ export class Ledger {
 
   /** @throws {Error} more processes are alive than a fleet can have */
   claim({ table }: Book): number {
-    const row = table.claim(process.pid);
+    const free = () => table.claim(process.pid);
+    const row = free() ?? (this.reap(), free());
     if (row === undefined)
       throw new Error('no free metrics row: more workers are alive than can be');
     return row;
+  }
+
+  /** That process has the row. */
+  assign({ table }: Book, row: number, pid: number): void {
+    table.assign(row, pid);
+  }
+
+  /**
+   * Takes over the rows of supervisors that were killed: nobody else would ever let
+   * them go. Their workers may live on for a while; those keep theirs.
+   */
+  reap(): void {
+    for (const book of [this.#current, ...this.#older.keys()]) {
+      for (let row = 1; book !== undefined && row < book.table.rows; row++) {
+        const owner = book.table.ownerOf(row);
+        if (owner === undefined || owner.supervisorPid === process.pid) continue;
+        if (!isAlive(owner.supervisorPid) && !isAlive(owner.pid)) this.end(book, row);
+      }
+    }
   }
 
   /** The process that had the row has ended. */
@@ -117,4 +137,15 @@ function slotsIn(older: MetricsLayout, layout: MetricsLayout): Int32Array {
     for (let at = 0; there !== undefined && at < length; at++) slots[start + at] = there + at;
   }
   return slots;
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    // EPERM: it lives, but belongs to somebody else.
+    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { metricsTableSize } from '../../../../src/shared/memory/metrics-table.ts';
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
@@ -74,6 +75,24 @@ describe('the ledger', () => {
     assert.equal(total(ledger, 'edge'), 11);
     ledger.end(failed, row);
     assert.equal(total(ledger, 'edge'), 11);
+  });
+
+  test('takes over the rows of a supervisor that was killed with its workers', () => {
+    const { pid: dead } = spawnSync(process.execPath, ['-e', '']);
+    const ledger = new Ledger();
+    const book = bookOf(ledger, 'edge');
+    for (let row = 1; row < book.table.rows; row++) {
+      book.table.claim(dead);
+      book.table.assign(row, row === 1 ? process.pid : dead);
+      count(book, row, 'edge', 1);
+    }
+
+    ledger.turnTo(book);
+    const own = ledger.claim(book);
+
+    assert.equal(own, 2, 'the first one is of a worker that lives on');
+    assert.equal(total(ledger, 'edge'), 3);
+    assert.equal(total(ledger, 'edge', inFlight), 1);
   });
 
   test('has a row for each process, and says so when there is none left', () => {
