@@ -17,18 +17,28 @@
  * Only one request is given to the proxy at a time. Of what a client pipelines
  * behind it a little is held here; the rest waits in the kernel's buffer.
  */
-import { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { Expiring } from '../../shared/time/deadlines.ts';
 import type { BodyReceiver } from '../http/body.ts';
 import type { ExchangeTimeouts, SocketAddress } from '../http/exchange.ts';
-import { Headers } from '../http/headers.ts';
 import { BodyDecoder } from '../protocol/http1/body-decoder.ts';
 import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { Malformed } from '../protocol/malformed.ts';
 import type { Transport, TransportOwner } from '../transport/transport.ts';
+import {
+  bodyTooLarge,
+  headTooLate,
+  leftEarly,
+  leftMidBody,
+  notReadable,
+  TooLarge,
+  tunnelTooQuiet,
+  unreadable,
+} from './client-errors.ts';
+import { isWorthParsing, kept } from './held-bytes.ts';
 import { Http1Exchange } from './http1-exchange.ts';
-import { Pace } from './pace.ts';
-import type { ConnectionOptions, DownstreamTimeouts } from './settings.ts';
+import type { ConnectionOptions } from './settings.ts';
+import { Waits } from './waits.ts';
 
 const Reading = {
   Head: 0,
@@ -46,13 +56,9 @@ const MAX_DISCARDED_BYTES = 256 * 1024;
 /** How long a closing connection waits for the client to close first. */
 const LINGER_MS = 1_000;
 
-/** Of a request line, the most that may stand beside its target. */
-const REST_OF_LINE = 64;
-
 /** Of what comes after a request that is still being answered. Beyond this, the kernel's buffer is the queue. */
 const MAX_HELD_BYTES = 16 * 1024;
 
-const LF = 0x0a;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http1Connection implements TransportOwner, Expiring {
@@ -62,8 +68,6 @@ export class Http1Connection implements TransportOwner, Expiring {
   context: unknown;
   readonly #transport: Transport;
   readonly #options: ConnectionOptions;
-  /** Of the current request. */
-  #timeouts: DownstreamTimeouts;
   readonly #onClosed: () => void;
   /** Made for the first body; most connections never see one. */
   #bodyDecoder: BodyDecoder | undefined;
@@ -90,9 +94,8 @@ export class Http1Connection implements TransportOwner, Expiring {
   #requests = 0;
   #tunnel = false;
   #halfClosed = false;
-  /** These two as well are made when they are needed. */
-  #bodyPace: Pace | undefined;
-  #answerPace: Pace | undefined;
+  /** Made, as well, when it is needed. */
+  #madeWaits: Waits | undefined;
   /** Body bytes of the last answer that was complete: the client may still be taking them. */
   #sentBefore = 0;
   /** Of the last answer, when lingering for it began or went on. */
@@ -103,7 +106,6 @@ export class Http1Connection implements TransportOwner, Expiring {
   constructor(transport: Transport, options: ConnectionOptions, onClosed: () => void) {
     this.#transport = transport;
     this.#options = options;
-    this.#timeouts = options.timeouts;
     this.#onClosed = onClosed;
     this.client = { address: transport.remoteAddress, port: transport.remotePort };
     this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
@@ -116,6 +118,10 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   get #decoder(): BodyDecoder {
     return (this.#bodyDecoder ??= new BodyDecoder({ kind: 'none' }, this));
+  }
+
+  get #waits(): Waits {
+    return (this.#madeWaits ??= new Waits(this.#options));
   }
 
   /** A request is being read or answered. */
@@ -159,26 +165,14 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#reading >= Reading.Lingering || this.#broken) return;
     if (this.#held === undefined) return this.#consume(bytes, from, end);
 
-    const before = this.#held.length;
-    const all = Buffer.concat([this.#held, bytes.subarray(from, end)]);
-    const isWorthReading =
-      this.#reading !== Reading.Head ||
-      bytes.subarray(from, end).includes(LF) ||
-      this.#exceedsLimit(before, all.length);
-    // A head is parsed anew from its start, so only when a line was completed or a limit
-    // crossed: else a client that sends byte by byte would make us do quadratic work.
-    if (!isWorthReading) {
+    const added = bytes.subarray(from, end);
+    const all = Buffer.concat([this.#held, added]);
+    const { limits } = this.#options.headParser;
+    if (this.#reading === Reading.Head && !isWorthParsing(added, this.#held.length, limits)) {
       this.#held = all;
       return;
     }
     this.#consumeHeld(all);
-  }
-
-  /** What is there of a head may be too much now, and was not before. */
-  #exceedsLimit(before: number, now: number): boolean {
-    const { maxTargetBytes, maxHeadBytes } = this.#options.headParser.limits;
-    const maxLineBytes = maxTargetBytes + REST_OF_LINE;
-    return (before <= maxLineBytes && now > maxLineBytes) || now > maxHeadBytes;
   }
 
   onEnd(): void {
@@ -200,7 +194,7 @@ export class Http1Connection implements TransportOwner, Expiring {
   #bodyInputEnded(): void {
     if (this.#reading !== Reading.Body || this.#mayHaveAllOfIt()) return;
     if (this.#tunnel) return this.#tunnelInputEnded();
-    this.#bodyFailed('downstream/closed', 'the client closed in the middle of its request body');
+    this.#bodyBroke(leftMidBody(this.client.address));
   }
 
   /** A body that nobody reads yet can all be here; one in chunks shows it only to its reader. */
@@ -230,7 +224,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   onWritable(): void {
     this.#writeBlocked = false;
-    this.#answerPace?.stop(this.#options.deadlines.now);
+    this.#madeWaits?.stopAnswer();
     if (this.#keepAliveAfterDrain !== undefined)
       return this.#afterAnswer(this.#keepAliveAfterDrain);
     if (this.#reading === Reading.Lingering)
@@ -244,10 +238,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#reading = Reading.Closed;
     this.#options.deadlines.remove(this);
     this.#held = undefined;
-    const error = new ProxyError(
-      'downstream/closed',
-      `${this.client.address} closed before its answer was complete`,
-    );
+    const error = leftEarly(this.client.address);
     const receiver = this.#receiver;
     const exchange = this.#exchange;
     this.#receiver = undefined;
@@ -264,11 +255,10 @@ export class Http1Connection implements TransportOwner, Expiring {
     switch (this.#reading) {
       case Reading.Head:
         if (this.#held === undefined) return this.#close();
-        return this.#refuse(
-          new ProxyError('downstream/request-timeout', 'the head was not complete in time'),
-        );
+        return this.#refuse(headTooLate());
       case Reading.Body:
-        return this.#tunnel ? this.#tunnelTimedOut() : this.#bodyTimedOut();
+        if (this.#tunnel) return this.#tunnelTimedOut();
+        return this.#bodyBroke(this.#waits.bodyError(this.client.address, this.#bytesReceived));
       case Reading.Answering:
         return;
       case Reading.Discarding:
@@ -290,45 +280,15 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   #writeTimedOut(): void {
-    const { deadlines, limits } = this.#options;
-    const isTooSlow = this.#answerPace?.isTooSlow(deadlines.now, this.#bytesSent) === true;
-    const error = isTooSlow
-      ? new ProxyError(
-          'downstream/body-too-slow',
-          `${this.client.address} took its response at less than ${limits.minRate} bytes per second`,
-        )
-      : new ProxyError(
-          'downstream/write-timeout',
-          `${this.client.address} did not read for ${this.#timeouts.responseWriteMs} ms`,
-        );
+    const error = this.#waits.answerError(this.client.address, this.#bytesSent);
     this.#exchange?.connectionClosed(error);
     this.#transport.reset();
   }
 
   #tunnelTimedOut(): void {
-    this.#exchange?.connectionClosed(
-      new ProxyError(
-        'downstream/tunnel-idle',
-        `${this.client.address}: no byte went either way for ${this.#options.timeouts.tunnelIdleMs} ms`,
-      ),
-    );
+    const { tunnelIdleMs } = this.#options.timeouts;
+    this.#exchange?.connectionClosed(tunnelTooQuiet(this.client.address, tunnelIdleMs));
     this.#transport.destroy();
-  }
-
-  #bodyTimedOut(): void {
-    const { deadlines, limits } = this.#options;
-    const bytesReceived = this.#exchange?.bytesReceived ?? 0;
-    if (this.#bodyPace?.isTooSlow(deadlines.now, bytesReceived) === true) {
-      this.#bodyFailed(
-        'downstream/body-too-slow',
-        `sent its body at less than ${limits.minRate} bytes per second`,
-      );
-    } else {
-      this.#bodyFailed(
-        'downstream/request-timeout',
-        `sent nothing of its body for ${this.#timeouts.requestBodyMs} ms`,
-      );
-    }
   }
 
   // ── reading requests ──────────────────────────────────────────────────────
@@ -345,7 +305,7 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#consumeAll(bytes, from, end);
       if (this.#reading === Reading.Body) this.#receiver?.onIdle();
     } catch (thrown) {
-      if (thrown instanceof TooLarge) this.#bodyBroke(tooLarge('more', thrown.maxBytes));
+      if (thrown instanceof TooLarge) this.#bodyBroke(bodyTooLarge('more', thrown.maxBytes));
       else if (thrown instanceof Malformed) this.#malformed(thrown);
       else throw thrown;
     } finally {
@@ -392,33 +352,20 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#headStarted = true;
       this.deadlineAt = this.#options.deadlines.now + this.#options.timeouts.requestHeadMs;
     }
-    this.#held = this.#keep(bytes, from, end);
+    this.#held = kept(bytes, from, end, this.#wasHeld);
   }
 
   /** Keeps the bytes for later. While there are few, reading goes on: it would show that the client leaves. */
   #hold(bytes: Buffer, from: number, end: number): void {
-    this.#held = this.#keep(bytes, from, end);
+    this.#held = kept(bytes, from, end, this.#wasHeld);
     if (this.#held.length > MAX_HELD_BYTES) this.#transport.pause();
-  }
-
-  /**
-   * What was held before is ours, and most of it is kept as it is: copied anew for each
-   * of many pipelined requests, it would cost more than everything else that is done for them.
-   */
-  #keep(bytes: Buffer, from: number, end: number): Buffer {
-    const isMost = (end - from) * 2 > bytes.buffer.byteLength;
-    if (this.#wasHeld && isMost) return bytes.subarray(from, end);
-    // Not from the runtime's pool, of which a small piece would hold on to all.
-    const copy = Buffer.allocUnsafeSlow(end - from);
-    bytes.copy(copy, 0, from, end);
-    return copy;
   }
 
   #begin(): void {
     const parsed = this.#options.headParser.take();
     this.#headStarted = false;
     this.#receiver = undefined;
-    if (this.#timeouts !== this.#options.timeouts) this.#useTimeouts(this.#options.timeouts);
+    this.#madeWaits?.reset();
     if (parsed.framing.kind === 'none') {
       this.#reading = Reading.Answering;
       this.deadlineAt = NEVER;
@@ -426,11 +373,9 @@ export class Http1Connection implements TransportOwner, Expiring {
       this.#reading = Reading.Body;
       this.#decoder.reset(parsed.framing);
       this.#bodyPaused = false;
-      this.#bodyPace?.reset();
       this.deadlineAt = this.#bodyDeadline();
     }
     this.#requests += 1;
-    this.#answerPace?.reset();
     this.#handle(parsed, this.#refusalOf(parsed));
   }
 
@@ -440,17 +385,11 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#options.handle(exchange);
   }
 
-  #useTimeouts(timeouts: DownstreamTimeouts): void {
-    this.#timeouts = timeouts;
-    this.#bodyPace = undefined;
-    this.#answerPace = undefined;
-  }
-
   /** A body that says how long it is can be refused before it is read. */
   #refusalOf({ framing }: ParsedRequest): ProxyError | undefined {
     const { maxBodyBytes } = this.#options.limits;
     if (framing.kind !== 'length' || framing.length <= maxBodyBytes) return undefined;
-    return tooLarge(framing.length, maxBodyBytes);
+    return bodyTooLarge(framing.length, maxBodyBytes);
   }
 
   #tunnelDeadline(): number {
@@ -461,9 +400,7 @@ export class Http1Connection implements TransportOwner, Expiring {
     if (this.#tunnel) return this.#tunnelDeadline();
     // While nobody takes the body it is not the client who is slow.
     if (this.#receiver === undefined || this.#bodyPaused) return NEVER;
-    const { deadlines, limits } = this.#options;
-    this.#bodyPace ??= new Pace(this.#timeouts.requestBodyMs, limits.minRate);
-    return this.#bodyPace.wait(deadlines.now, this.#exchange?.bytesReceived ?? 0);
+    return this.#waits.forBody(this.#bytesReceived);
   }
 
   #bodyProgressed(): void {
@@ -515,10 +452,9 @@ export class Http1Connection implements TransportOwner, Expiring {
   }
 
   pauseBody(): void {
-    // The client cannot send while we do not read, so its time stops.
     this.#bodyPaused = true;
     if (!this.#writeBlocked) this.deadlineAt = NEVER;
-    this.#bodyPace?.stop(this.#options.deadlines.now);
+    this.#madeWaits?.stopBody();
     this.#transport.pause();
   }
 
@@ -552,9 +488,11 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   writeWasBlocked(): void {
     this.#writeBlocked = true;
-    const { deadlines, limits } = this.#options;
-    this.#answerPace ??= new Pace(this.#timeouts.responseWriteMs, limits.minRate);
-    this.deadlineAt = this.#answerPace.wait(deadlines.now, this.#bytesSent);
+    this.deadlineAt = this.#waits.forAnswer(this.#bytesSent);
+  }
+
+  get #bytesReceived(): number {
+    return this.#exchange?.bytesReceived ?? 0;
   }
 
   get #bytesSent(): number {
@@ -563,7 +501,7 @@ export class Http1Connection implements TransportOwner, Expiring {
 
   /** For the current request only. */
   setTimeouts(timeouts: ExchangeTimeouts): void {
-    this.#useTimeouts({ ...this.#timeouts, ...timeouts });
+    this.#waits.change(timeouts);
     if (this.#reading === Reading.Body) this.deadlineAt = this.#bodyDeadline();
   }
 
@@ -641,19 +579,10 @@ export class Http1Connection implements TransportOwner, Expiring {
   // ── the end ───────────────────────────────────────────────────────────────
 
   #malformed(malformed: Malformed): void {
-    const error = new ProxyError(`downstream/${malformed.code}`, malformed.message, {
-      cause: malformed,
-    });
+    const error = notReadable(malformed);
     if (this.#reading === Reading.Body) return this.#bodyBroke(error);
     if (this.#reading === Reading.Discarding) return this.#close();
     this.#refuse(error);
-  }
-
-  #bodyFailed(
-    code: 'downstream/closed' | 'downstream/request-timeout' | 'downstream/body-too-slow',
-    detail: string,
-  ): void {
-    this.#bodyBroke(new ProxyError(code, `${this.client.address}: ${detail}`));
   }
 
   /** The rest of the body will never come; the proxy answers if it still can, and the connection ends. */
@@ -686,32 +615,4 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#transport.end();
     this.#transport.resume();
   }
-}
-
-/** As much of a request as is known of one that could not be read. */
-function unreadable(): ParsedRequest {
-  return {
-    head: { method: '', target: '', version: '1.1', authority: '', headers: new Headers() },
-    framing: { kind: 'none' },
-    keepAlive: false,
-    expectsContinue: false,
-    upgrade: undefined,
-  };
-}
-
-/** Thrown through the decoder, which must not go on. */
-class TooLarge extends Error {
-  readonly maxBytes: number;
-
-  constructor(maxBytes: number) {
-    super('request body too large');
-    this.maxBytes = maxBytes;
-  }
-}
-
-function tooLarge(length: number | 'more', maxBytes: number): ProxyError {
-  return new ProxyError(
-    'downstream/body-too-large',
-    `expected a request body of at most ${maxBytes} bytes, got ${length}; see limits.max_body`,
-  );
 }

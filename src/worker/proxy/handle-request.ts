@@ -15,34 +15,34 @@
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { IncomingBody, OutgoingBody } from '../http/body.ts';
 import type { AbortListener, Exchange, ReuseListener } from '../http/exchange.ts';
-import { setForwarded } from '../http/forwarded.ts';
 import { removeHopByHop } from '../http/hop-by-hop.ts';
 import { httpDate } from '../http/date.ts';
 import { knownNames } from '../http/known-names.ts';
 import { normalizePath } from '../http/path.ts';
 import type { RequestHead, ResponseHead } from '../http/message.ts';
-import type { ResponseReceiver, UpstreamConnection } from '../upstream/http1-connection.ts';
+import type { UpstreamConnection } from '../upstream/http1-connection.ts';
 import type { PeerConnection } from '../upstream/peer-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
+import type { ResponseReceiver } from '../upstream/response-receiver.ts';
 import { Answer, type BodyPieces } from './answer.ts';
 import { promisedLength, requestBodyFor, responseBodyFor } from './body-phases.ts';
 import type { FilteredBody } from './filtered-body.ts';
 import { refuseMethod } from './methods.ts';
 import { headOf, sendWhole, takesBody } from './own-answer.ts';
-import { Patience } from './patience.ts';
+import { PhaseRun } from './phase-run.ts';
 import type { ProxyService } from './proxy-service.ts';
 import {
   isPending,
-  type PhaseName,
   type RequestOutcome,
   type ResponseOutcome,
   type RetryOutcome,
 } from './proxy-http.ts';
 import { ReplayableBody } from './replayable-body.ts';
 import { mayRepeat } from './retry-policy.ts';
-import { asProxyError, type FailedAttempt, type Session } from './session.ts';
+import { asProxyError, type FailedAttempt } from './session.ts';
 import { StreamedBody } from './streamed-body.ts';
 import { Transfer, type TransferOwner } from './transfer.ts';
+import { upstreamRequest } from './upstream-request.ts';
 
 const DATE = knownNames('date');
 const CONTENT_LENGTH = knownNames('content-length');
@@ -52,12 +52,12 @@ export function handleRequest(exchange: Exchange, service: ProxyService): void {
   new RequestRun(exchange, service).run();
 }
 
-class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, ReuseListener {
+class RequestRun
+  extends PhaseRun
+  implements ResponseReceiver, TransferOwner, AbortListener, ReuseListener
+{
   readonly #exchange: Exchange;
   readonly #service: ProxyService;
-  readonly #session: Session;
-  /** The phase that runs, for the log. */
-  #phase: PhaseName | undefined;
   /** For this request, but nothing of it has been sent; `#reservedAlone`: nor of another. */
   #reserved: UpstreamConnection | undefined;
   #reservedAlone = false;
@@ -70,48 +70,44 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #download: Transfer | undefined;
   /** The body of an answer of the program's own. */
   #streamed: StreamedBody | undefined;
-  #patience: Patience | undefined;
   #stopPause: (() => void) | undefined;
   #holdsBudget = false;
-  /** Changes with each thing that is waited for: what comes later than it should finds another number. */
-  #wait = 0;
   #failure: ProxyError | undefined;
   /** The latest attempt ended on a pooled connection that the peer had closed. */
   #metClosed = false;
-  #ended = false;
 
   constructor(exchange: Exchange, service: ProxyService) {
+    super(service.openSession(exchange), service);
     this.#exchange = exchange;
     this.#service = service;
-    this.#session = service.openSession(exchange);
   }
 
   run(): void {
-    const session = this.#session;
+    const session = this.session;
     const exchange = this.#exchange;
     const { phases } = this.#service;
     try {
-      this.#phase = 'newCtx';
+      this.phase = 'newCtx';
       session.ctx = this.#service.newCtx();
       if (phases.onConnectionReuse !== undefined && exchange.connectionContext !== undefined) {
-        this.#phase = 'onConnectionReuse';
+        this.phase = 'onConnectionReuse';
         phases.onConnectionReuse(session, exchange.connectionContext);
       }
       if (phases.persistConnectionContext !== undefined) exchange.reuseListener = this;
-      this.#phase = undefined;
+      this.phase = undefined;
       this.#checkRequest();
       if (phases.earlyRequestFilter === undefined) return this.#filterRequest();
-      this.#phase = 'earlyRequestFilter';
+      this.phase = 'earlyRequestFilter';
       const done = phases.earlyRequestFilter(session);
-      if (isPending(done)) this.#later(done, () => this.#filterRequest());
+      if (isPending(done)) this.later(done, () => this.#filterRequest());
       else this.#filterRequest();
     } catch (thrown) {
-      this.#fail(thrown);
+      this.fail(thrown);
     }
   }
 
   #checkRequest(): void {
-    const { request } = this.#session;
+    const { request } = this.session;
     if (this.#exchange.refusal !== undefined) throw this.#exchange.refusal;
     refuseMethod(request.method);
     // From here on there is one spelling of the path: for routes, for phases, and for the peer.
@@ -121,9 +117,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #filterRequest(): void {
     const { phases } = this.#service;
     if (phases.requestFilter === undefined) return this.#filtered(undefined);
-    this.#phase = 'requestFilter';
-    const outcome = phases.requestFilter(this.#session);
-    if (isPending(outcome)) return this.#later(outcome, (decided) => this.#filtered(decided));
+    this.phase = 'requestFilter';
+    const outcome = phases.requestFilter(this.session);
+    if (isPending(outcome)) return this.later(outcome, (decided) => this.#filtered(decided));
     this.#filtered(outcome);
   }
 
@@ -131,17 +127,17 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     if (outcome instanceof Answer) return this.#answer(outcome);
     const { phases } = this.#service;
     if (phases.proxyUpstreamFilter === undefined) return this.#allowed(undefined);
-    this.#phase = 'proxyUpstreamFilter';
-    const allowed = phases.proxyUpstreamFilter(this.#session);
-    if (isPending(allowed)) return this.#later(allowed, (decided) => this.#allowed(decided));
+    this.phase = 'proxyUpstreamFilter';
+    const allowed = phases.proxyUpstreamFilter(this.session);
+    if (isPending(allowed)) return this.later(allowed, (decided) => this.#allowed(decided));
     this.#allowed(allowed);
   }
 
   #allowed(outcome: RequestOutcome): void {
     if (outcome instanceof Answer) return this.#answer(outcome);
-    const session = this.#session;
+    const session = this.session;
     const answerMs = session.timeouts?.requestMs ?? this.#service.requestTimeoutMs;
-    if (answerMs !== undefined) this.#patient().answerWithin(answerMs, session.startedAt);
+    if (answerMs !== undefined) this.patient().answerWithin(answerMs, session.startedAt);
     this.#choosePeer();
   }
 
@@ -150,16 +146,16 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #choosePeer(): void {
     const { aborted } = this.#exchange;
     if (aborted !== undefined) throw aborted;
-    this.#session.attempts += 1;
-    this.#phase = 'upstreamPeer';
-    const peer = this.#service.phases.upstreamPeer(this.#session);
-    if (isPending(peer)) this.#later(peer, (chosen) => this.#connect(chosen));
+    this.session.attempts += 1;
+    this.phase = 'upstreamPeer';
+    const peer = this.#service.phases.upstreamPeer(this.session);
+    if (isPending(peer)) this.later(peer, (chosen) => this.#connect(chosen));
     else this.#connect(peer);
   }
 
   #connect(peer: HttpPeer): void {
-    this.#phase = undefined;
-    this.#session.peer = peer;
+    this.phase = undefined;
+    this.session.peer = peer;
     // Where one pooled connection was closed, the others may be, too.
     const mayReuse = !this.#metClosed;
     const open = mayReuse ? this.#service.connector.reuse(peer, this.#isShareable()) : undefined;
@@ -168,12 +164,12 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   }
 
   #dial(peer: HttpPeer, next: (connection: UpstreamConnection) => void): void {
-    this.#session.connection = undefined;
-    const wait = ++this.#wait;
+    this.session.connection = undefined;
+    const wait = ++this.wait;
     this.#service.connector.connect(peer).then(
       (connection) => {
-        if (this.#isLate(wait)) return connection.close();
-        this.#guarded(() => {
+        if (this.isLate(wait)) return connection.close();
+        this.guarded(() => {
           const { aborted } = this.#exchange;
           if (aborted === undefined) return next(connection);
           connection.close();
@@ -181,14 +177,14 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
         });
       },
       (thrown: unknown) => {
-        if (!this.#isLate(wait)) this.#guarded(() => this.#connectFailed(asProxyError(thrown)));
+        if (!this.isLate(wait)) this.guarded(() => this.#connectFailed(asProxyError(thrown)));
       },
     );
   }
 
   /** A second attempt keeps to itself: the connection of the first may have ended because of it. */
   #isShareable(): boolean {
-    const session = this.#session;
+    const session = this.session;
     const isPlain = session.body === undefined && this.#exchange.upgrade === undefined;
     return isPlain && session.isIdempotent && session.attempts === 1;
   }
@@ -196,9 +192,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #connectFailed(error: ProxyError): void {
     const { phases } = this.#service;
     if (phases.failToConnect === undefined) return this.#tryAgain(error, undefined);
-    this.#phase = 'failToConnect';
-    const outcome = phases.failToConnect(this.#session, error);
-    if (isPending(outcome)) this.#later(outcome, (decided) => this.#tryAgain(error, decided));
+    this.phase = 'failToConnect';
+    const outcome = phases.failToConnect(this.session, error);
+    if (isPending(outcome)) this.later(outcome, (decided) => this.#tryAgain(error, decided));
     else this.#tryAgain(error, outcome);
   }
 
@@ -206,17 +202,17 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     this.#reserve(connection, facts);
     const { phases } = this.#service;
     if (phases.connectedToUpstream === undefined) return this.#prepare();
-    this.#phase = 'connectedToUpstream';
-    const done = phases.connectedToUpstream(this.#session, facts);
-    if (isPending(done)) this.#later(done, () => this.#prepare());
+    this.phase = 'connectedToUpstream';
+    const done = phases.connectedToUpstream(this.session, facts);
+    if (isPending(done)) this.later(done, () => this.#prepare());
     else this.#prepare();
   }
 
   #reserve(connection: UpstreamConnection, facts: PeerConnection): void {
     this.#reserved = connection;
     this.#reservedAlone = connection.isIdle;
-    this.#reservedAt = this.#wait;
-    this.#session.connection = facts;
+    this.#reservedAt = this.wait;
+    this.session.connection = facts;
   }
 
   #dropReserved(): void {
@@ -227,31 +223,23 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   /** The peer's copy of the request. */
   #prepare(): void {
-    this.#phase = undefined;
-    const session = this.#session;
-    const { method, target, version, authority, headers } = session.request;
-    const request = { method, target, version, authority, headers: headers.clone() };
-    removeHopByHop(request.headers);
-    setForwarded(request.headers, this.#exchange, this.#service.forwarding);
-    // A client of HTTP/1.0 may leave it out; a request of HTTP/1.1 may not (RFC 9112 §3.2).
-    if (authority === '') request.headers.set('Host', hostOf(session.peer!));
+    this.phase = undefined;
+    const session = this.session;
+    const request = upstreamRequest(session, this.#exchange, this.#service);
     const { phases } = this.#service;
-    if (phases.requestBodyFilter !== undefined && session.body !== undefined) {
-      request.headers.remove(CONTENT_LENGTH);
-    }
     if (phases.upstreamRequestFilter === undefined) return this.#send(request);
-    this.#phase = 'upstreamRequestFilter';
+    this.phase = 'upstreamRequestFilter';
     const filtered = phases.upstreamRequestFilter(session, request);
-    if (isPending(filtered)) this.#later(filtered, () => this.#send(request));
+    if (isPending(filtered)) this.later(filtered, () => this.#send(request));
     else this.#send(request);
   }
 
   #send(request: RequestHead): void {
-    this.#phase = undefined;
+    this.phase = undefined;
     const exchange = this.#exchange;
     const connection = this.#reserved!;
     if (exchange.aborted !== undefined) throw exchange.aborted;
-    if (this.#reservedAt !== this.#wait && !(this.#reservedAlone && connection.isIdle)) {
+    if (this.#reservedAt !== this.wait && !(this.#reservedAlone && connection.isIdle)) {
       return this.#sendElsewhere(request);
     }
     this.#reserved = undefined;
@@ -264,7 +252,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     }
     // From here on, the client's leaving ends the peer's work too.
     exchange.abortListener = this;
-    const body = this.#session.body === undefined ? undefined : this.#bodyToSend(request);
+    const body = this.session.body === undefined ? undefined : this.#bodyToSend(request);
     connection.send(request, body, this, this.#isShareable());
     if (body === undefined) return;
     this.#upload = new Transfer(body, connection, this);
@@ -277,7 +265,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
    */
   #sendElsewhere(request: RequestHead): void {
     this.#dropReserved();
-    const peer = this.#session.peer!;
+    const peer = this.session.peer!;
     const pooled = this.#service.connector.reuse(peer, false);
     if (pooled === undefined) {
       return this.#dial(peer, (made) => {
@@ -291,7 +279,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   /** Kept for a second attempt where the method allows one. */
   #bodyToSend(request: RequestHead): IncomingBody {
-    const session = this.#session;
+    const session = this.session;
     if (session.bodyTaken === 'by-phase') {
       throw new Error(
         'readBody has taken the body of this request; bufferBody leaves it for the peer',
@@ -310,7 +298,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   /** From the exchange: the client is gone. */
   onAborted(error: ProxyError): void {
-    this.#fail(error);
+    this.fail(error);
   }
 
   // ── another attempt ───────────────────────────────────────────────────────
@@ -318,14 +306,14 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   /** From the connection: the peer failed before its response began. */
   onFailed(error: ProxyError): void {
     this.#metClosed = error.code === 'upstream/idle-connection-closed';
-    this.#guarded(() => {
+    this.guarded(() => {
       this.#leaveAttempt();
       this.#giveBudget();
       const { phases } = this.#service;
       if (phases.errorWhileProxy === undefined) return this.#tryAgain(error, undefined);
-      this.#phase = 'errorWhileProxy';
-      const outcome = phases.errorWhileProxy(this.#session, error);
-      if (isPending(outcome)) this.#later(outcome, (decided) => this.#tryAgain(error, decided));
+      this.phase = 'errorWhileProxy';
+      const outcome = phases.errorWhileProxy(this.session, error);
+      if (isPending(outcome)) this.later(outcome, (decided) => this.#tryAgain(error, decided));
       else this.#tryAgain(error, outcome);
     });
   }
@@ -336,49 +324,49 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     this.#filteredUpload?.detach();
     this.#filteredUpload = undefined;
     this.#exchange.abortListener = undefined;
-    const { body } = this.#session;
+    const { body } = this.session;
     if (body instanceof ReplayableBody) body.detach();
   }
 
   #tryAgain(error: ProxyError, outcome: RetryOutcome): void {
-    this.#phase = undefined;
-    const verdict = mayRepeat(error, this.#session.isIdempotent);
+    this.phase = undefined;
+    const verdict = mayRepeat(error, this.session.isIdempotent);
     const mayBegin = outcome !== 'give-up' && this.#canRepeat();
     if (mayBegin && verdict === 'yes') return this.#again(error.code, 0);
     if (mayBegin && verdict === 'if-asked' && outcome === 'retry' && this.#takeBudget()) {
-      return this.#again(error.code, this.#service.retry.pauseMs(this.#session.attempts));
+      return this.#again(error.code, this.#service.retry.pauseMs(this.session.attempts));
     }
     throw error;
   }
 
   /** There is an attempt left, and the body can be sent once more. */
   #canRepeat(): boolean {
-    const { attempts, body } = this.#session;
+    const { attempts, body } = this.session;
     if (attempts >= this.#service.maxAttempts) return false;
     return !(body instanceof ReplayableBody) || body.canReplay;
   }
 
   /** Such a response could be better the next time. */
   #mayAskAgain(): boolean {
-    const isPossible = this.#session.isIdempotent && this.#tunnel === undefined;
+    const isPossible = this.session.isIdempotent && this.#tunnel === undefined;
     return isPossible && this.#canRepeat() && this.#takeBudget();
   }
 
   #askAgain(status: number): void {
     this.#connection?.release(this);
     this.#leaveAttempt();
-    this.#again(status, this.#service.retry.pauseMs(this.#session.attempts));
+    this.#again(status, this.#service.retry.pauseMs(this.session.attempts));
   }
 
   #again(why: FailedAttempt['why'], pauseMs: number): void {
-    const session = this.#session;
+    const session = this.session;
     const peer = session.peer!;
     this.#service.recorder.upstream(peer.upstream).retried();
     session.failedAttempts = [...(session.failedAttempts ?? []), { peer: peer.address, why }];
     if (pauseMs === 0) return this.#choosePeer();
-    const wait = ++this.#wait;
+    const wait = ++this.wait;
     this.#stopPause = this.#service.time.after(pauseMs, () => {
-      if (!this.#isLate(wait)) this.#guarded(() => this.#choosePeer());
+      if (!this.isLate(wait)) this.guarded(() => this.#choosePeer());
     });
   }
 
@@ -417,13 +405,13 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
       if (head.headers.lacks(DATE)) head.headers.append('Date', httpDate());
       if (phases.upstreamResponseFilter === undefined)
         return this.#responded(undefined, head, body);
-      this.#phase = 'upstreamResponseFilter';
-      const outcome = phases.upstreamResponseFilter(this.#session, head);
+      this.phase = 'upstreamResponseFilter';
+      const outcome = phases.upstreamResponseFilter(this.session, head);
       if (isPending(outcome)) {
-        this.#later(outcome, (decided) => this.#responded(decided, head, body));
+        this.later(outcome, (decided) => this.#responded(decided, head, body));
       } else this.#responded(outcome, head, body);
     } catch (thrown) {
-      this.#fail(thrown);
+      this.fail(thrown);
     }
   }
 
@@ -438,7 +426,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   }
 
   #responded(outcome: ResponseOutcome, head: ResponseHead, body: IncomingBody | undefined): void {
-    this.#phase = undefined;
+    this.phase = undefined;
     if (outcome === 'retry' && this.#mayAskAgain()) return this.#askAgain(head.status);
     this.#giveBudget();
     const { phases } = this.#service;
@@ -446,17 +434,17 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
       head.headers.remove(CONTENT_LENGTH);
     }
     if (phases.responseFilter === undefined) return this.#passOn(head, body);
-    this.#phase = 'responseFilter';
-    const filtered = phases.responseFilter(this.#session, head);
-    if (isPending(filtered)) this.#later(filtered, () => this.#passOn(head, body));
+    this.phase = 'responseFilter';
+    const filtered = phases.responseFilter(this.session, head);
+    if (isPending(filtered)) this.later(filtered, () => this.#passOn(head, body));
     else this.#passOn(head, body);
   }
 
   #passOn(head: ResponseHead, body: IncomingBody | undefined): void {
-    this.#phase = undefined;
-    const session = this.#session;
+    this.phase = undefined;
+    const session = this.session;
     session.status = head.status;
-    this.#patience?.headArrived();
+    this.patience?.headArrived();
     if (this.#tunnel !== undefined) return this.#openTunnel(head, this.#tunnel);
     if (body === undefined) {
       this.#exchange.sendHead(head, 'none');
@@ -488,7 +476,7 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   /** A body broke: the client's on its way up, or the peer's on its way down. */
   onTransferFailed(_transfer: Transfer, error: ProxyError): void {
-    this.#fail(error);
+    this.fail(error);
   }
 
   // ── an answer of our own ──────────────────────────────────────────────────
@@ -499,27 +487,27 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     if (!filtersOwnAnswers || phases.responseFilter === undefined) {
       return this.#sendOwn(head, answer.body);
     }
-    this.#phase = 'responseFilter';
-    const filtered = phases.responseFilter(this.#session, head);
-    if (isPending(filtered)) this.#later(filtered, () => this.#sendOwn(head, answer.body));
+    this.phase = 'responseFilter';
+    const filtered = phases.responseFilter(this.session, head);
+    if (isPending(filtered)) this.later(filtered, () => this.#sendOwn(head, answer.body));
     else this.#sendOwn(head, answer.body);
   }
 
   #sendOwn(head: ResponseHead, body: Answer['body']): void {
-    this.#phase = undefined;
+    this.phase = undefined;
     const exchange = this.#exchange;
     if (exchange.aborted !== undefined) throw exchange.aborted;
-    this.#session.status = head.status;
+    this.session.status = head.status;
     if (body !== undefined && !Buffer.isBuffer(body)) return this.#stream(head, body);
     sendWhole(exchange, head, body);
     this.#end(this.#failure);
   }
 
   #stream(head: ResponseHead, pieces: BodyPieces): void {
-    this.#patience?.headArrived();
+    this.patience?.headArrived();
     const exchange = this.#exchange;
     const body = new StreamedBody(pieces, promisedLength(head.headers));
-    if (!takesBody(this.#session.request.method, head.status)) {
+    if (!takesBody(this.session.request.method, head.status)) {
       body.discard();
       exchange.sendHead(head, 'none');
       return this.#end(this.#failure);
@@ -532,18 +520,18 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
 
   // ── the end ───────────────────────────────────────────────────────────────
 
-  #fail(thrown: unknown): void {
-    if (this.#ended) return;
-    const error = asProxyError(thrown, this.#phase);
+  protected override fail(thrown: unknown): void {
+    if (this.ended) return;
+    const error = asProxyError(thrown, this.phase);
     const exchange = this.#exchange;
     const isFirst = this.#failure === undefined;
     this.#failure ??= error;
-    this.#phase = undefined;
-    this.#wait += 1; // whatever is waited for comes too late
+    this.phase = undefined;
+    this.wait += 1; // whatever is waited for comes too late
     this.#connection?.release(this);
     this.#dropReserved();
     this.#connection = undefined;
-    this.#service.logFailure(this.#session, error);
+    this.#service.logFailure(this.session, error);
     // Once the head is out, cutting the connection is the only way left to say "this is broken".
     if (exchange.headSent || exchange.aborted !== undefined || error.facts.status === 0) {
       exchange.abort();
@@ -556,17 +544,17 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #chooseAnswer(error: ProxyError): void {
     const { phases } = this.#service;
     if (phases.failToProxy === undefined) return this.#answerFailure(undefined, error);
-    this.#phase = 'failToProxy';
-    this.#guarded(() => {
-      const outcome = phases.failToProxy!(this.#session, error);
-      if (isPending(outcome)) this.#later(outcome, (chosen) => this.#answerFailure(chosen, error));
+    this.phase = 'failToProxy';
+    this.guarded(() => {
+      const outcome = phases.failToProxy!(this.session, error);
+      if (isPending(outcome)) this.later(outcome, (chosen) => this.#answerFailure(chosen, error));
       else this.#answerFailure(outcome, error);
     });
   }
 
   #answerFailure(outcome: RequestOutcome, error: ProxyError): void {
     if (outcome instanceof Answer) this.#answer(outcome);
-    else if (this.#service.filtersOwnAnswers) this.#guarded(() => this.#answer(this.#plain(error)));
+    else if (this.#service.filtersOwnAnswers) this.guarded(() => this.#answer(this.#plain(error)));
     else this.#answerPlainly(error);
   }
 
@@ -574,23 +562,23 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
   #answerPlainly(error: ProxyError): void {
     if (this.#exchange.aborted !== undefined) return this.#end(error);
     const answer = this.#plain(error);
-    this.#session.status = answer.status;
+    this.session.status = answer.status;
     sendWhole(this.#exchange, headOf(answer), answer.body as Buffer);
     this.#end(error);
   }
 
   #plain(error: ProxyError): Answer {
-    return this.#session.respondError(error.facts.status);
+    return this.session.respondError(error.facts.status);
   }
 
   /** From the exchange: the answer is complete, and the connection is about to go on. */
   onReuse(): unknown {
-    return this.#service.contextToKeep(this.#session);
+    return this.#service.contextToKeep(this.session);
   }
 
   #end(error: ProxyError | undefined): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (this.ended) return;
+    this.ended = true;
     this.#exchange.abortListener = undefined;
     // The peer has answered without waiting for the rest of the upload: what was sent of it
     // must not be the beginning of somebody else's request.
@@ -598,54 +586,9 @@ class RequestRun implements ResponseReceiver, TransferOwner, AbortListener, Reus
     this.#filteredUpload?.detach();
     this.#filteredDownload?.detach();
     this.#streamed?.discard();
-    this.#patience?.end();
+    this.patience?.end();
     this.#stopPause?.();
     this.#giveBudget();
-    this.#service.closeSession(this.#session, error);
+    this.#service.closeSession(this.session, error);
   }
-
-  /** Goes on when the promise of a phase is settled, or fails when it takes too long. */
-  #later<T>(pending: PromiseLike<T>, next: (value: T) => void): void {
-    const wait = ++this.#wait;
-    const phase = this.#phase;
-    const patience = this.#patient();
-    const ms = this.#session.timeouts?.phaseMs ?? this.#service.phaseTimeoutMs;
-    patience.phaseBegan(phase, ms);
-    pending.then(
-      (value) => {
-        if (this.#isLate(wait)) return;
-        patience.phaseEnded();
-        this.#guarded(() => next(value));
-      },
-      (thrown: unknown) => {
-        if (!this.#isLate(wait)) this.#fail(asProxyError(thrown, phase));
-      },
-    );
-  }
-
-  #patient(): Patience {
-    this.#patience ??= new Patience(
-      this.#service.deadlines,
-      () => this.#session.isReadingBody,
-      (error) => this.#fail(error),
-    );
-    return this.#patience;
-  }
-
-  #isLate(wait: number): boolean {
-    return this.#ended || wait !== this.#wait;
-  }
-
-  #guarded(step: () => void): void {
-    if (this.#ended) return;
-    try {
-      step();
-    } catch (thrown) {
-      this.#fail(thrown);
-    }
-  }
-}
-
-function hostOf({ address, host, path }: HttpPeer): string {
-  return path === undefined ? address : host;
 }

@@ -28,6 +28,8 @@ import { SMALL_WRITE, type Transport, type TransportOwner } from '../transport/t
 import type { PeerConnection } from './peer-connection.ts';
 import type { HttpPeer } from './peer.ts';
 import { Discarding, Pipeline } from './pipeline.ts';
+import type { ResponseReceiver } from './response-receiver.ts';
+import { checkUpgrade } from './upgrade.ts';
 
 const State = { Idle: 0, AwaitingHead: 1, Body: 2, Closed: 3 } as const;
 type State = (typeof State)[keyof typeof State];
@@ -40,18 +42,6 @@ const CUT = new Error('TCP ended without an end of TLS');
 
 /** One for all connections: it holds nothing of a head between two calls. */
 const PARSER = new ResponseHeadParser();
-
-/** Whoever sent a request. Hears of interim answers, and then of exactly one of the other three. */
-export interface ResponseReceiver {
-  /** A 1xx answer; another one follows. */
-  onInterim(head: ResponseHead): void;
-  /** The final head; its body, if any, is still to be started. Failures from here on reach the body's receiver. */
-  onResponse(head: ResponseHead, body: IncomingBody | undefined): void;
-  /** A 101: what the peer sends from now on is read from `tunnel`, and what goes to it is written there. */
-  onUpgraded(head: ResponseHead, tunnel: IncomingBody & OutgoingBody): void;
-  /** There will be no response. */
-  onFailed(error: ProxyError): void;
-}
 
 export interface ConnectionEvents {
   /** Both messages are complete: the connection can carry another request. */
@@ -421,18 +411,7 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
   }
 
   #upgraded(head: ResponseHead): void {
-    const asked = this.#askedUpgrade;
-    if (asked === undefined) throw new Malformed('expected no 101, as no upgrade was asked for');
-    const agreed = head.headers.get('upgrade');
-    // RFC 9110 §7.8: a server switches to nothing that the client did not name.
-    if (
-      agreed === undefined ||
-      !protocols(agreed).every((each) => protocols(asked).includes(each))
-    ) {
-      throw new Malformed(
-        `expected Upgrade to be ${JSON.stringify(asked)}, got ${JSON.stringify(agreed)}`,
-      );
-    }
+    checkUpgrade(this.#askedUpgrade, head.headers.get('upgrade'));
     const requester = this.#requester;
     this.#requester = undefined;
     this.#receiver = undefined;
@@ -567,9 +546,4 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     this.#transport.destroy();
     this.#events.onGone(this);
   }
-}
-
-/** The elements of an Upgrade field. */
-function protocols(upgrade: string): string[] {
-  return upgrade.split(',').map((protocol) => protocol.trim().toLowerCase());
 }

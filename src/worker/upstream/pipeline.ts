@@ -9,7 +9,7 @@
  */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { BodyReceiver, IncomingBody } from '../http/body.ts';
-import type { ResponseReceiver } from './http1-connection.ts';
+import type { ResponseReceiver } from './response-receiver.ts';
 
 export interface SentRequest {
   readonly requester: ResponseReceiver;

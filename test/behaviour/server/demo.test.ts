@@ -61,14 +61,20 @@ describe('the demo', () => {
   test('refuses what is beyond the limit, and says when to come back', async (t) => {
     const demo = await startDemo(t);
 
+    const began = performance.now();
     const codes = (await demo.paste('25 at once')).trim().split(' ');
+    // While 25 requests run, a slow machine earns some more: ten a second.
+    const earned = Math.ceil((performance.now() - began) / 100);
 
-    // While 25 requests run, a slow machine may earn a token or two.
     const refused = codes.filter((code) => code === '429').length;
     assert.equal(codes.length, 25);
-    assert.ok(refused >= 1 && refused <= 5, `${refused} were refused`);
+    assert.ok(refused >= 5 - earned && refused <= 5, `${refused} were refused, ${earned} earned`);
     assert.equal(codes.filter((code) => code === '200').length, 25 - refused);
-    assert.match(await demo.paste('may come back'), /^retry-after: 1\r$/im);
+    const line = await eventually(
+      async () => (await demo.paste('may come back').catch(() => '')) || undefined,
+      'more requests at once than are earned meanwhile',
+    );
+    assert.match(line, /^retry-after: 1\r$/im);
   });
 
   test('stands the load that the printed line puts on it, and the figures are printed', async (t) => {

@@ -5,11 +5,9 @@ import type { IncomingBody, OutgoingBody } from '../../../../src/worker/http/bod
 import { Headers } from '../../../../src/worker/http/headers.ts';
 import type { Transport } from '../../../../src/worker/transport/transport.ts';
 import { SocketTransport } from '../../../../src/worker/transport/socket-transport.ts';
-import {
-  UpstreamConnection,
-  type ResponseReceiver,
-} from '../../../../src/worker/upstream/http1-connection.ts';
+import { UpstreamConnection } from '../../../../src/worker/upstream/http1-connection.ts';
 import { HttpPeer } from '../../../../src/worker/upstream/peer.ts';
+import type { ResponseReceiver } from '../../../../src/worker/upstream/response-receiver.ts';
 import { fill, socketPair } from '../../../support/full-buffers.ts';
 import { overSocket } from '../../../support/raw.ts';
 

@@ -4,11 +4,9 @@ import { describe, test } from 'node:test';
 import { Deadlines } from '../../../../src/shared/time/deadlines.ts';
 import type { BodyReceiver, IncomingBody } from '../../../../src/worker/http/body.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
-import {
-  UpstreamConnection,
-  type ResponseReceiver,
-} from '../../../../src/worker/upstream/http1-connection.ts';
+import { UpstreamConnection } from '../../../../src/worker/upstream/http1-connection.ts';
 import { HttpPeer } from '../../../../src/worker/upstream/peer.ts';
+import type { ResponseReceiver } from '../../../../src/worker/upstream/response-receiver.ts';
 import { ScriptedTransport } from '../../../support/scripted-transport.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
