@@ -19,8 +19,13 @@ export interface Pair {
   readonly conf: string;
   readonly pidFile: string;
   readonly upgradeSocket: string;
+  readonly folder: string;
+  /** A whole one, with all that is the same for both. */
+  configuration(yaml: string): string;
   /** Starts with `-u` and waits until it waits. */
   startSuccessor(options?: SuccessorOptions): Promise<Running>;
+  /** All of an upgrade of the process that serves by now; returns when the successor serves. */
+  upgrade(options?: SuccessorOptions): Promise<Running>;
 }
 
 export interface SuccessorOptions extends StartOptions {
@@ -31,7 +36,7 @@ export interface SuccessorOptions extends StartOptions {
 /** `pid_file` and `upgrade_sock` are put in front of the configuration. */
 export async function startPair(
   t: TestContext,
-  yaml: string,
+  yaml: string | ((folder: string) => string),
   options: StartOptions = {},
 ): Promise<Pair> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'));
@@ -41,19 +46,21 @@ export async function startPair(
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const upgradeSocket = join(folder, 'upgrade.sock');
   const heads = `pid_file: ${pidFile}\nupgrade_sock: ${upgradeSocket}\n`;
-  const old = await startSluice(t, `${heads}${dedent(yaml)}`, options);
+  const first = typeof yaml === 'string' ? yaml : yaml(folder);
+  const old = await startSluice(t, `${heads}${dedent(first)}`, options);
+  const configuration = (other: string) =>
+    `version: 1\nthreads: 1\nadmin: { listen: 127.0.0.1:0 }\naccess_log: "off"\n${heads}${dedent(other)}`;
   const { conf } = old;
-  return {
+  const pair: Pair = {
+    folder,
+    configuration,
     old,
     conf,
     pidFile,
     upgradeSocket,
     async startSuccessor({ yaml: other, ...more } = {}) {
       const path = join(folder, 'next.yaml');
-      const whole =
-        other === undefined
-          ? readFileSync(conf, 'utf8')
-          : `version: 1\nadmin: { listen: 127.0.0.1:0 }\naccess_log: "off"\n${heads}${dedent(other)}`;
+      const whole = other === undefined ? readFileSync(conf, 'utf8') : configuration(other);
       writeFileSync(path, whole);
       const { threads = options.threads ?? 1 } = more;
       const next = launch(t, ['-c', path, '-u', '--threads', String(threads)], {
@@ -63,7 +70,15 @@ export async function startPair(
       await next.logged(({ msg }) => msg === 'waiting for the running process to hand over');
       return next;
     },
+    async upgrade(more) {
+      const serving = Number(readFileSync(pidFile, 'utf8'));
+      const next = await pair.startSuccessor(more);
+      process.kill(serving, 'SIGQUIT');
+      await next.logged(({ msg }) => msg === 'serving');
+      return next;
+    },
   };
+  return pair;
 }
 
 /** Ends whoever serves by now. */
