@@ -86,7 +86,7 @@ export class ListeningSockets {
 
   /** Somebody else serves them now: the files of Unix sockets stay. May be called more than once. */
   leave(): void {
-    for (const { fds } of this.#open.values()) for (const fd of fds) this.#libc.close(fd);
+    for (const { fds } of this.#open.values()) this.#closeAll(fds);
     this.#open.clear();
   }
 
@@ -96,9 +96,14 @@ export class ListeningSockets {
   }
 
   #remove({ key, place, fds, file }: OpenAddress): void {
-    for (const fd of fds) this.#libc.close(fd);
+    this.#closeAll(fds);
     if ('path' in place && file !== undefined) removeOurs(place.path, file);
     this.#open.delete(key);
+  }
+
+  /** A generation that is given up meanwhile must not close them again. */
+  #closeAll(fds: number[]): void {
+    for (const fd of fds.splice(0)) this.#libc.close(fd);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   startSluice,
   startTraffic,
   temporaryFile,
+  type RawClient,
   type Sluice,
 } from '../../support/index.ts';
 
@@ -207,6 +208,26 @@ describe('a reload', () => {
       async () => ((await sluice.get('/')).body === 'three' ? true : undefined),
       'the last one',
     );
+  });
+
+  test('cuts the oldest generation when four others are leaving, too', async (t) => {
+    const peer = await rawPeer(t);
+    const sluice = await startSluice(t, gatewayTo(peer.address, 'grace_period_seconds: 600'));
+    const held: RawClient[] = [];
+    for (let generation = 1; generation <= 5; generation++) {
+      const client = await rawClient(t, sluice.port);
+      client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await (await peer.nextConnection()).receives(/\r\n\r\n$/);
+      held.push(client);
+      assert.deepEqual(await sluice.reload(), done());
+    }
+
+    await sluice.logged(
+      ({ msg, generation }) => /oldest one is cut/.test(msg ?? '') && generation === 1,
+    );
+
+    assert.equal(await held[0]!.closed(), '');
+    for (const client of held.slice(1)) assert.equal(client.socket.readyState, 'open');
   });
 
   test('does not stop a worker from being replaced that is killed meanwhile', async (t) => {

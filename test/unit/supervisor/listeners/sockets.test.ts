@@ -49,6 +49,16 @@ describe('listening sockets', { skip }, () => {
     );
   });
 
+  test('are closed once, also when a generation is given up after them', (t) => {
+    const sockets = opened(t);
+    const generation = sockets.prepare([anywhere], 2);
+
+    sockets.close();
+
+    assert.doesNotThrow(() => generation.undo());
+    assert.deepEqual(sockets.inventory, []);
+  });
+
   test('go on with a successor that gets their descriptors', async (t) => {
     const old = opened(t);
     const before = old.prepare([anywhere], 2);
