@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -157,6 +158,30 @@ describe('with a user to run as', asRoot, () => {
     await sluice.ended;
     // The folder is root's, so the file stays; but it names nobody any more.
     assert.equal(readFileSync(pidFile, 'utf8'), '');
+  });
+
+  test('an upgrade needs none of it back: low port, pid file and control socket go on', async (t) => {
+    const { folder } = folders(t);
+    const port = await portBelow1024();
+    const pidFile = join(folder, 'sluice.pid');
+    const yaml = `user: nobody\n  pid_file: ${pidFile}`;
+    const sluice = await startSluice(t, service(`127.0.0.1:${port}`, yaml));
+    // Who started us may not read the file any more once we are somebody else.
+    chmodSync(dirname(sluice.conf), 0o755);
+
+    const gone = once(sluice.process, 'exit');
+    const upgrade = await launch(t, ['upgrade', '-c', sluice.conf]).ended;
+
+    assert.equal(upgrade.code, 0, upgrade.stderr);
+    const successor = Number(readFileSync(pidFile, 'utf8'));
+    await gone;
+    assert.notEqual(successor, sluice.pid);
+    assert.deepEqual(idsOf(successor).uid, Array(4).fill(NOBODY));
+    assert.equal((await sluice.get('/')).body, 'ok');
+    const status = await launch(t, ['status', '-c', sluice.conf]).ended;
+    assert.match(status.stdout, new RegExp(`process ${successor}: serving`));
+    // It holds what the first process printed to, which the end of the test waits for.
+    process.kill(successor, 'SIGINT');
   });
 
   for (const { yaml, says } of [
