@@ -130,7 +130,7 @@ async function subjectFor(
 }
 
 async function interveneAll(
-  { upgrades, reloads, kills, seconds }: Options,
+  { upgrades, reloads, kills, seconds, atMostSeconds }: Options,
   stage: Stage,
   ledger: Ledger,
   done: Record<Intervention, number>,
@@ -138,6 +138,7 @@ async function interveneAll(
   const startedAt = performance.now();
   await wait(QUIET_MS);
   for (const kind of inTurns({ upgrade: upgrades, reload: reloads, kill: kills })) {
+    if (performance.now() - startedAt > atMostSeconds * 1000) break;
     ledger.intervention(kind, done[kind] + 1);
     await intervene(kind, stage);
     done[kind] += 1;
