@@ -15,7 +15,7 @@ export interface Proof {
 const LOSSES = ['failed', 'refused', 'reset', 'repeated', 'unasked', 'broken'];
 
 /** A file of tests has two minutes. */
-const AT_MOST_SECONDS = 35;
+const AT_MOST_SECONDS = 20;
 
 /**
  * @param args how many of what; the others are 0 if they are not named
