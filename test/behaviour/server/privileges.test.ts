@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import {
   edge,
   eventually,
@@ -182,6 +184,24 @@ describe('with a user to run as', asRoot, () => {
     assert.match(status.stdout, new RegExp(`process ${successor}: serving`));
     // It holds what the first process printed to, which the end of the test waits for.
     process.kill(successor, 'SIGINT');
+  });
+
+  test('the control socket believes the kernel about who asks, whatever the mode of its file', async (t) => {
+    const { folder } = folders(t);
+    const path = join(folder, 'control.sock');
+    await startSluice(t, service('127.0.0.1:0', `control_sock: ${path}`));
+    chmodSync(path, 0o666);
+    const ask = `
+      const socket = require('node:net').connect(${JSON.stringify(path)});
+      socket.end('{"version":1,"verb":"stop","options":{"now":true}}\\n');
+      socket.pipe(process.stdout);`;
+
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', ask], {
+      uid: NOBODY,
+      cwd: '/',
+    });
+
+    assert.match(stdout, /^\{"kind":"refused","reason":"expected root or user 0, got user 65534"/);
   });
 
   for (const { yaml, says } of [

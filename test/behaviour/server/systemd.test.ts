@@ -89,6 +89,10 @@ describe('the service manager', () => {
     const mains = manager.heard.flatMap(({ fields: { MAINPID = [] } }) => MAINPID);
     assert.deepEqual([...new Set(mains)], [String(sluice.pid), String(successor)]);
     assert.ok(!manager.heard.some(({ fields }) => fields['STOPPING'] === '1'));
+    const stored = manager.heard.flatMap(({ fields: { FDSTORE, FDNAME = '' } }) =>
+      FDSTORE === '1' ? [FDNAME] : [],
+    );
+    assert.equal(new Set(stored).size, stored.length, 'what is kept already is not sent again');
     const fed = () => manager.heard.filter(({ fields }) => fields['WATCHDOG'] === '1').length;
     const before = fed();
     await manager.hears(() => fed() > before);
