@@ -1,5 +1,5 @@
 /**
- * Writes `docs/reference` from the tables that the code itself works with.
+ * Writes `docs/reference` and pages of `docs/internals` from the tables that the code itself works with.
  *
  *     npm run docs               write the files
  *     npm run docs -- --check    write nothing; 1 and the names of stale files if there are any
@@ -12,6 +12,7 @@ import { configurationPage } from './docs/configuration.ts';
 import { errorsPage } from './docs/errors.ts';
 import { metricsPage } from './docs/metrics.ts';
 import { phasesPage } from './docs/phases.ts';
+import { upgradePage } from './docs/upgrade.ts';
 
 const root = new URL('../', import.meta.url);
 
@@ -20,6 +21,7 @@ const pages = [
   { path: 'docs/reference/errors.md', source: errorsPage },
   { path: 'docs/reference/metrics.md', source: metricsPage },
   { path: 'docs/reference/phases.md', source: phasesPage },
+  { path: 'docs/internals/upgrade.md', source: upgradePage },
 ];
 
 async function main(): Promise<number> {

@@ -53,12 +53,10 @@ export async function proveUpgrade(
     }
     const result = await prove(invocation.options, command, abort);
     process.stdout.write(invocation.options.json ? `${asJson(result)}\n` : asText(result));
-    return isLossless(result) ? 0 : 1;
+    return isLossless(result) && result.failure === undefined ? 0 : 1;
   } catch (thrown) {
     if (!(thrown instanceof ProveFailure)) throw thrown;
-    // A signal to us has met our children too, whose end is no failure then.
-    const reason = abort.aborted ? 'ended before it was done' : thrown.message;
-    process.stderr.write(`sluice prove-upgrade: ${reason}\n`);
+    process.stderr.write(`sluice prove-upgrade: ${thrown.message}\n`);
     return 1;
   }
 }
@@ -92,16 +90,29 @@ async function prove(
     stop: stop.signal,
   };
   const startedAt = performance.now();
+  const done = { upgrade: 0, reload: 0, kill: 0 };
   const traffic = runClients({ scene, ledger, gaps, clients: options.clients });
-  const done = await Promise.race([
-    interveneAll(options, { subject, connections, retirements }, ledger),
+  const failure = await Promise.race([
+    interveneAll(options, { subject, connections, retirements }, ledger, done),
     traffic.then(() => Promise.reject(new Error('the clients left before they were told to'))),
     untilAborted(abort),
-  ]).finally(() => stop.abort());
+  ]).then(() => undefined, asFailure);
+  stop.abort();
   await traffic;
-  const seconds = (performance.now() - startedAt) / 1000;
-  const columns = ledger.close((client) => origin.repeatedOf(client));
-  return { done, seconds, columns, gaps: gaps.longest, incidents: ledger.incidents };
+  return {
+    done,
+    failure,
+    seconds: (performance.now() - startedAt) / 1000,
+    columns: ledger.close((client) => origin.repeatedOf(client)),
+    gaps: gaps.longest,
+    incidents: ledger.incidents,
+  };
+}
+
+/** What was counted until then is worth telling; a bug of the proof is not one of these. */
+function asFailure(thrown: unknown): string {
+  if (thrown instanceof ProveFailure) return thrown.message;
+  throw thrown;
 }
 
 async function subjectFor(
@@ -119,21 +130,21 @@ async function subjectFor(
 }
 
 async function interveneAll(
-  { upgrades, reloads, kills, seconds }: Options,
+  { upgrades, reloads, kills, seconds, atMostSeconds }: Options,
   stage: Stage,
   ledger: Ledger,
-): Promise<Record<Intervention, number>> {
+  done: Record<Intervention, number>,
+): Promise<void> {
   const startedAt = performance.now();
-  const done = { upgrade: 0, reload: 0, kill: 0 };
   await wait(QUIET_MS);
   for (const kind of inTurns({ upgrade: upgrades, reload: reloads, kill: kills })) {
+    if (performance.now() - startedAt > atMostSeconds * 1000) break;
     ledger.intervention(kind, done[kind] + 1);
     await intervene(kind, stage);
     done[kind] += 1;
     await wait(QUIET_MS);
   }
   await wait(Math.max(0, startedAt + seconds * 1000 - performance.now()));
-  return done;
 }
 
 /** Rejects when it is time to clean up and leave. */

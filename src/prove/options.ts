@@ -15,6 +15,8 @@ export interface Options {
   readonly clients: number;
   /** The traffic lasts at least as long. */
   readonly seconds: number;
+  /** After so long, nothing more is begun. */
+  readonly atMostSeconds: number;
   readonly graceSeconds: number;
   /** Each upgrade and reload has one worker more, or one fewer. */
   readonly resize: boolean;
@@ -39,6 +41,7 @@ export function readOptions(args: readonly string[]): Invocation {
     kills: number('kills', values.kills, 0, 100_000),
     clients: number('clients', values.clients, 1, 500),
     seconds: number('seconds', values.seconds, 0, 604_800),
+    atMostSeconds: number('at-most', values['at-most'], 1, 604_800),
     graceSeconds: number('grace', values.grace ?? '2', 1, 300),
     resize: values.resize === true,
     json: values.json === true,
@@ -68,6 +71,7 @@ function parse(args: readonly string[]) {
         kills: { type: 'string', default: '10' },
         clients: { type: 'string', default: '8' },
         seconds: { type: 'string', default: '0' },
+        'at-most': { type: 'string', default: '604800' },
         grace: { type: 'string' },
         running: { type: 'string' },
         resize: { type: 'boolean' },
@@ -110,6 +114,7 @@ Prints what was lost; the exit code is 0 if that is nothing.
       --kills N      workers ended with SIGKILL (10)
       --clients N    clients that keep their connections (8)
       --seconds N    go on for at least so long (0)
+      --at-most N    begin nothing more after so many seconds (a week)
       --grace N      grace period of the copy, in seconds (2)
       --resize       one worker more, then one fewer, with each upgrade and reload
       --running HOST:PORT

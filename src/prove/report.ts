@@ -4,6 +4,8 @@ import type { Intervention } from './interventions.ts';
 import type { Columns, Incident } from './ledger.ts';
 
 export interface Result {
+  /** Why not everything was done that was asked for. */
+  readonly failure: string | undefined;
   readonly done: Readonly<Record<Intervention, number>>;
   readonly seconds: number;
   readonly columns: readonly Columns[];
@@ -22,11 +24,12 @@ export function isLossless({ columns }: Result): boolean {
 const COUNTS = ['sent', 'answered', ...LOSSES, 'killed', 'outlived'] as const;
 
 export function asJson(result: Result): string {
-  const { done, seconds, columns, gaps, incidents } = result;
+  const { done, failure, seconds, columns, gaps, incidents } = result;
   const total = Object.fromEntries(COUNTS.map((column) => [column, sum(columns, column)]));
   return JSON.stringify(
     {
       lossless: isLossless(result),
+      failure,
       upgrades: done.upgrade,
       reloads: done.reload,
       kills: done.kill,
@@ -82,6 +85,11 @@ function gapLines(gaps: ReadonlyMap<string, Gap>): string[] {
 }
 
 function verdict(result: Result): string {
+  const { failure } = result;
+  return failure === undefined ? lossesIn(result) : `${lossesIn(result)}\nNOT done: ${failure}`;
+}
+
+function lossesIn(result: Result): string {
   if (isLossless(result)) return 'Nothing was lost.';
   const found = LOSSES.map((column) => [column, sum(result.columns, column)] as const)
     .filter(([, count]) => count > 0)

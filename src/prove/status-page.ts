@@ -2,8 +2,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { ProveFailure } from './failure.ts';
 
-/** For a process to start, to end, to have its workers again. Far above what any of them takes. */
-export const PATIENCE_MS = 30_000;
+/** For a process to start, to end, to have its workers again. Above Sluice's own bounds, so that they speak first. */
+export const PATIENCE_MS = 120_000;
 
 /** As much of it as the proof needs. */
 export interface Status {

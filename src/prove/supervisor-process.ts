@@ -14,7 +14,8 @@ export class Supervisor {
   readonly #listeners = new Set<(line: string) => void>();
 
   constructor([file = '', ...args]: readonly string[]) {
-    this.#process = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // In a group of its own: Ctrl-C is for us, who still have to count and to clean up.
+    this.#process = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.gone = promise;
     this.#process.once('error', () => resolve());

@@ -20,6 +20,7 @@ import { ownCommand } from '../supervisor/handoff/spawn.ts';
 import { claimFrom, openSuccession, startAfter } from '../supervisor/handoff/succeed.ts';
 import type { Succession } from '../supervisor/handoff/successor.ts';
 import { tellWhoStartedUs, wasStartedBySupervisor } from '../supervisor/handoff/inherited.ts';
+import type { Inheritance } from '../supervisor/inheritance.ts';
 import { Lifecycle } from '../supervisor/lifecycle.ts';
 import { Signals } from '../supervisor/signals.ts';
 import {
@@ -202,11 +203,13 @@ export class SupervisorSide {
     for (const warning of this.#warnings) log.warn({ conf: this.#options.conf }, warning);
     const { passed, manager } = meetServiceManager(log);
     let started: StartedSupervisor | undefined;
+    let inherited: Inheritance | undefined;
     const observer =
       manager &&
       observerFor(manager, {
         passed,
         operations: () => lifecycle,
+        inherited: () => inherited,
         inventory: () => started?.inventory(),
       });
     const lifecycle: Lifecycle = new Lifecycle(log, version(), observer);
@@ -221,9 +224,10 @@ export class SupervisorSide {
         if (succession === undefined)
           return (started = await this.#start(services, { ...parts, abort }));
         starter?.waiting();
-        started = await startAfter(succession, givenUp, (inheritance, stop) =>
-          this.#start(services, { ...parts, abort: stop, inheritance }),
-        );
+        started = await startAfter(succession, givenUp, (inheritance, stop) => {
+          inherited = inheritance;
+          return this.#start(services, { ...parts, abort: stop, inheritance });
+        });
         return started;
       },
       whenUp: async (supervisor) => {

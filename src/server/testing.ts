@@ -54,9 +54,14 @@ export async function testProxy<Ctx>(
   options: ServiceOptions = {},
 ): Promise<TestWorld> {
   const freeNames = noteNames();
-  const made = typeof proxy === 'function' ? proxy() : proxy;
-  const service = made instanceof HttpProxyService ? made : httpProxyService(made, options);
-  return TestWorld.of(service, freeNames);
+  try {
+    const made = typeof proxy === 'function' ? proxy() : proxy;
+    const service = made instanceof HttpProxyService ? made : httpProxyService(made, options);
+    return await TestWorld.of(service, freeNames);
+  } catch (thrown) {
+    freeNames();
+    throw thrown;
+  }
 }
 
 /** A proxy between its clients and its peers. */

@@ -34,7 +34,10 @@ export function notifySocket(t: TestContext, address: string): NotifySocket {
       heard.push({ fields, descriptors: message.descriptors });
     }
   };
+  // Its queue is short, as the kernel's default is.
+  const draining = setInterval(drain, 20);
   t.after(() => {
+    clearInterval(draining);
     drain();
     for (const each of [fd, ...heard.flatMap(({ descriptors }) => descriptors)]) libc.close(each);
   });

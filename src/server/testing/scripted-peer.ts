@@ -109,8 +109,8 @@ export class ScriptedPeer {
   }
 
   #act(answer: PeerAnswer, response: ServerResponse): void {
-    const socket = response.socket as Socket & { resetAndClosing?: boolean };
-    if (answer === 'hang') return;
+    const socket: (Socket & { resetAndClosing?: boolean }) | null = response.socket;
+    if (answer === 'hang' || socket === null) return;
     if (answer === 'close') return void socket.destroy();
     if (answer === 'reset') {
       socket.resetAndClosing = true;

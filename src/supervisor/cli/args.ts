@@ -143,6 +143,7 @@ function help(program: string): string {
   -c, --conf FILE   configuration file (YAML)
   -t, --test        check the configuration, say what is wrong with it, start nothing
   -d, --daemon      run in the background; returns when it serves, with 1 if it cannot
+  -u, --upgrade     wait for the running process to hand over (QUIT), at upgrade_sock
       --threads N   worker processes; the default is one per core
   -h, --help        this text
       --version     the version
@@ -154,6 +155,7 @@ Signals to the supervisor:
   INT               stop at once
   TERM              finish running requests, then stop; a second TERM or INT stops at once
   HUP               read the configuration again, as "${program} reload"
+  QUIT              hand over to the process that was started with -u, and end
   USR1              reopen log files
 
 Exit codes of verbs:

@@ -88,7 +88,9 @@ function end(socket: Socket, answer: Answer): void {
   if (socket.destroyed) return;
   const tooSlow = setTimeout(() => socket.destroy(), CLIENT_TIMEOUT_MS);
   socket.on('close', () => clearTimeout(tooSlow));
-  socket.end(encode(answer), () => socket.destroySoon());
+  // Closing over bytes that nobody has read would be a reset, and could cost the client the answer.
+  socket.resume();
+  socket.end(encode(answer));
 }
 
 /** Why this client may ask nothing; `undefined` if it may. */

@@ -50,7 +50,7 @@ export class Channel {
   async send(message: object, descriptors: readonly number[], patience: Patience): Promise<void> {
     const bytes = encodeFrame(message, descriptors.length);
     let sent = 0;
-    await this.#repeat(patience, 'take a message', () => {
+    await this.#repeat(patience, 'did not take a message', () => {
       try {
         sent += this.#calls.sendBytes(
           this.#fd,
@@ -80,7 +80,7 @@ export class Channel {
    * @throws {HandoffFailure} lost, late, broken or stopped; nothing stays open
    */
   receive(patience: Patience): Promise<Frame> {
-    return this.#repeat(patience, 'answer', () => this.#receiveSome());
+    return this.#repeat(patience, 'did not answer', () => this.#receiveSome());
   }
 
   closeDescriptors(descriptors: readonly number[]): void {
@@ -141,7 +141,7 @@ export class Channel {
       if (result !== undefined) return result;
       const leftMs = giveUpAt - performance.now();
       if (leftMs <= 0)
-        throw new HandoffFailure('late', `${this.other} did not ${what} within ${withinMs} ms`);
+        throw new HandoffFailure('late', `${this.other} ${what} within ${withinMs} ms`);
       await sleep(Math.min(pauseMs, leftMs));
       pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS);
     }

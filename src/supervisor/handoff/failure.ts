@@ -4,9 +4,9 @@ import type { Failure } from './states.ts';
 /** Why a hand-off ends before its end; the message is for the log and for whoever asked. */
 export class HandoffFailure extends Error {
   override readonly name = 'HandoffFailure';
-  readonly event: Failure | 'failed';
+  readonly event: Failure;
 
-  constructor(event: Failure | 'failed', message: string, options?: ErrorOptions) {
+  constructor(event: Failure, message: string, options?: ErrorOptions) {
     super(message, options);
     this.event = event;
   }

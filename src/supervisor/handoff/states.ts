@@ -14,34 +14,40 @@ export type Table<State extends string, Event extends string, Action extends str
   Record<State, Partial<Record<Event, Step<State, Action>>>>
 >;
 
-/** What can go wrong in any exchange of messages. */
-export type Failure =
-  | 'lost' //    the other side has closed the connection without a word: it died
-  | 'ended' //   the other side said that it gives up, and why
-  | 'late' //    the other side did not answer in time
-  | 'broken' //  the other side does not keep to the protocol
-  | 'stopped'; // this side is told to stop
+/** What can go wrong, and what each means. */
+export const failures = {
+  failed: 'something on this side: a port is taken, a worker cannot start, the offer will not do',
+  lost: 'the other side has closed the connection without a word: it died',
+  ended: 'the other side said that it gives up, and why',
+  late: 'the other side did not answer in time',
+  broken: 'the other side does not keep to the protocol',
+  stopped: 'this side is told to stop',
+} as const;
+
+export type Failure = keyof typeof failures;
 
 // ---- the one that serves
 
-export type PredecessorState =
-  | 'serving' //     and nothing else
-  | 'connecting' //  looking for the socket of the successor
-  | 'introducing' // the offer is made
-  | 'sending' //     sockets and segments are on their way
-  | 'waiting' //     the successor starts its workers
-  | 'entrusting' //  the successor is ready and takes the pid file
-  | 'draining'; //   the successor serves; this one accepts no more
+export const predecessorStates = {
+  serving: 'nothing is handed over',
+  connecting: 'looking for the socket of the successor',
+  introducing: 'the offer is made',
+  sending: 'sockets and segments are on their way',
+  waiting: 'the successor starts its workers',
+  entrusting: 'the successor is ready and takes the pid file',
+  draining: 'the successor serves; this one accepts no more',
+} as const;
+
+export type PredecessorState = keyof typeof predecessorStates;
 
 export type PredecessorEvent =
-  | 'asked' //
+  | 'asked'
   | 'connected'
   | 'accepted'
   | 'batch-received'
   | 'all-received'
   | 'ready'
   | 'owner'
-  | 'failed' // something on this side
   | Failure;
 
 export type PredecessorAction =
@@ -95,14 +101,17 @@ export const predecessorTable: Table<PredecessorState, PredecessorEvent, Predece
 
 // ---- the one that comes
 
-export type SuccessorState =
-  | 'waiting' //     for the predecessor to connect and to offer
-  | 'receiving' //   sockets and segments
-  | 'starting' //    workers, on what was received and what is new
-  | 'ready' //       all workers accept; so do those of the predecessor
-  | 'taking-over' // the pid file names this one
-  | 'owner' //       the only one
-  | 'gave-up'; //    the predecessor serves on
+export const successorStates = {
+  waiting: 'for the predecessor to connect and to offer',
+  receiving: 'sockets and segments',
+  starting: 'workers, on what was received and what is new',
+  ready: 'all workers accept; so do those of the predecessor',
+  'taking-over': 'the pid file names this one',
+  owner: 'the only one',
+  'gave-up': 'the predecessor serves on',
+} as const;
+
+export type SuccessorState = keyof typeof successorStates;
 
 export type SuccessorEvent =
   | 'offered'
@@ -111,7 +120,6 @@ export type SuccessorEvent =
   | 'started'
   | 'take-over'
   | 'bye'
-  | 'failed' // something on this side: a port is taken, a worker cannot start, the offer will not do
   | Failure;
 
 export type SuccessorAction =

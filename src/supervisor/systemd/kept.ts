@@ -142,13 +142,13 @@ export class DescriptorStore {
     );
   }
 
-  keep({ sockets, segments }: Inheritance): void {
-    const tables = segments.filter(({ name }) => !FIGURES.has(name));
-    const wanted = new Map(
-      [...sockets.flatMap(socketNames), ...tables.map(memoryName)].filter(
-        ([name]) => name.length <= MAX_NAME_LENGTH,
-      ),
-    );
+  /** What a predecessor handed over to us is what it had stored. */
+  assume(inheritance: Inheritance): void {
+    this.#stored = namesOf(inheritance);
+  }
+
+  keep(inventory: Inheritance): void {
+    const wanted = namesOf(inventory);
     for (const name of this.#stored.keys()) {
       if (!wanted.has(name)) this.#manager.unstore(name);
     }
@@ -159,6 +159,12 @@ export class DescriptorStore {
     }
     this.#stored = wanted;
   }
+}
+
+function namesOf({ sockets, segments }: Inheritance): Map<string, number> {
+  const tables = segments.filter(({ name }) => !FIGURES.has(name));
+  const named = [...sockets.flatMap(socketNames), ...tables.map(memoryName)];
+  return new Map(named.filter(([name]) => name.length <= MAX_NAME_LENGTH));
 }
 
 function socketNames({ key, fds }: InheritedSockets): [string, number][] {

@@ -9,7 +9,20 @@
 import type { Log } from '../../shared/log/log.ts';
 import type { Libc } from '../../shared/memory/libc.ts';
 
+type Fields = Readonly<Record<string, string>>;
+
+interface Message {
+  readonly fields: Fields;
+  readonly descriptors: readonly number[];
+}
+
+const RETRY_MS = 20;
+/** A manager that reads nothing for so long has lost more than our oldest words. */
+const MAX_WAITING = 1_024;
+
 export class ServiceManager {
+  readonly #waiting: Message[] = [];
+  #retry: NodeJS.Timeout | undefined;
   readonly #address: string;
   readonly #libc: Libc;
   readonly #log: Log;
@@ -88,20 +101,41 @@ export class ServiceManager {
     this.#watchdog = undefined;
   }
 
-  #tell(fields: Readonly<Record<string, string>>, descriptors: readonly number[] = []): void {
+  #tell(fields: Fields, descriptors: readonly number[] = []): void {
     if (this.#silent) return;
+    if (this.#waiting.length >= MAX_WAITING) this.#waiting.shift();
+    this.#waiting.push({ fields, descriptors });
+    this.#send();
+  }
+
+  /** In order; what its socket takes no more of now goes a moment later. */
+  #send(): void {
+    clearTimeout(this.#retry);
+    for (;;) {
+      const [next] = this.#waiting;
+      if (next === undefined) return;
+      try {
+        if (!this.#sent(next)) {
+          this.#retry = setTimeout(() => this.#send(), RETRY_MS);
+          this.#retry.unref();
+          return;
+        }
+      } catch (thrown) {
+        const reason = (thrown as Error).message;
+        this.#log.warn({ reason, fields: next.fields }, 'service manager not told');
+      }
+      this.#waiting.shift();
+    }
+  }
+
+  #sent({ fields, descriptors }: Message): boolean {
     // A line is a field: a text of several would say more than it means to.
     const lines = Object.entries(fields).map(([key, value]) => `${key}=${value.split('\n')[0]}`);
+    const fd = this.#libc.datagramSocket(this.#address);
     try {
-      const fd = this.#libc.datagramSocket(this.#address);
-      try {
-        if (this.#libc.sendBytes(fd, Buffer.from(lines.join('\n')), descriptors) === 0)
-          throw new Error('its socket is full');
-      } finally {
-        this.#libc.close(fd);
-      }
-    } catch (thrown) {
-      this.#log.warn({ reason: (thrown as Error).message, fields }, 'service manager not told');
+      return this.#libc.sendBytes(fd, Buffer.from(lines.join('\n')), descriptors) > 0;
+    } finally {
+      this.#libc.close(fd);
     }
   }
 }

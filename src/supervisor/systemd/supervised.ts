@@ -27,18 +27,24 @@ export function meetServiceManager(log: Log): Supervised {
 export interface WatchedParts {
   readonly passed: readonly PassedDescriptor[];
   readonly operations: () => Operations;
+  /** Of a predecessor that has handed over to us. */
+  readonly inherited: () => Inheritance | undefined;
   /** Undefined before the start is over. */
   readonly inventory: () => Inheritance | undefined;
 }
 
 export function observerFor(
   manager: ServiceManager,
-  { passed, operations, inventory }: WatchedParts,
+  { passed, operations, inherited, inventory }: WatchedParts,
 ): Observer {
   const store = new DescriptorStore(manager, passed);
+  let isFirst = true;
   return {
     serving() {
       manager.serving(`serving with ${operations().status().workers?.length ?? 0} workers`);
+      const before = isFirst ? inherited() : undefined;
+      if (before !== undefined) store.assume(before);
+      isFirst = false;
       const now = inventory();
       if (now !== undefined) store.keep(now);
       manager.watch(() => isHealthy(operations()));

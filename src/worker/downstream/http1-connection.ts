@@ -62,7 +62,7 @@ const MAX_HELD_BYTES = 16 * 1024;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Http1Connection implements TransportOwner, Expiring {
-  deadlineAt: number;
+  deadlineAt = NEVER;
   readonly client: SocketAddress;
   /** What the proxy keeps from one exchange for the next. */
   context: unknown;
@@ -108,8 +108,9 @@ export class Http1Connection implements TransportOwner, Expiring {
     this.#options = options;
     this.#onClosed = onClosed;
     this.client = { address: transport.remoteAddress, port: transport.remotePort };
-    this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
+    // Before the time is read: without anything to look after, it stands still.
     options.deadlines.add(this);
+    this.deadlineAt = options.deadlines.now + options.timeouts.requestHeadMs;
   }
 
   get server(): SocketAddress {

@@ -29,7 +29,7 @@ export class StreamConnection extends Duplex implements ClientConnection, Expiri
   readonly client: ClientAddress;
   /** A client of an unknown protocol may lose something with its connection, however quiet it is. */
   readonly isIdle = false;
-  deadlineAt: number;
+  deadlineAt = Number.POSITIVE_INFINITY;
   readonly #transport: Transport;
   readonly #options: StreamOptions;
   bytesReceived = 0;
@@ -41,12 +41,14 @@ export class StreamConnection extends Duplex implements ClientConnection, Expiri
   #failure: Error | undefined;
 
   constructor(transport: Transport, options: StreamOptions) {
-    super({ allowHalfOpen: options.allowHalfOpen });
+    // Not destroyed by itself once both sides have ended: what was written last may still be on its way.
+    super({ allowHalfOpen: options.allowHalfOpen, autoDestroy: false });
     this.#transport = transport;
     this.#options = options;
     this.client = { address: transport.remoteAddress, port: transport.remotePort };
-    this.deadlineAt = options.deadlines.now + options.idleMs;
+    // Before the time is read: without anything to look after, it stands still.
     options.deadlines.add(this);
+    this.#touch();
   }
 
   // ── what the listener says ────────────────────────────────────────────────
@@ -94,8 +96,10 @@ export class StreamConnection extends Duplex implements ClientConnection, Expiri
     this.#gone = true;
     this.#options.deadlines.remove(this);
     this.#options.onClosed(this.#failure ?? error);
-    // What came before an orderly end can still be read; the stream then closes by itself.
-    if (error !== undefined || !this.#readEnded) this.destroy();
+    // What came before an orderly end can still be read.
+    const isOrderly = error === undefined && this.#readEnded && !this.readableEnded;
+    if (isOrderly) this.once('end', () => this.destroy());
+    else this.destroy();
     const pending = this.#pending;
     this.#pending = undefined;
     pending?.(error ?? closedError());

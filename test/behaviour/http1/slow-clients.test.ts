@@ -8,6 +8,8 @@ import {
   startSluice,
   type RawClient,
 } from '../../support/index.ts';
+import { HttpPeer } from 'sluice';
+import { testProxy } from 'sluice/testing';
 import { startWire } from '../../support/wire.ts';
 
 const ALL_SHORT =
@@ -161,3 +163,18 @@ async function describeRows(t: TestContext, rows: readonly Row[]): Promise<void>
     await Promise.all(rows.map(({ name, run }) => t.test(name, run)));
   });
 }
+
+test('the first client after a long quiet time has as long for its head as any other', async () => {
+  await using world = await testProxy({ upstreamPeer: () => new HttpPeer('10.0.0.1:80') });
+  await world.clock.advance(60 * 60_000);
+  const client = world.connect();
+  let received = '';
+  client.on('data', (bytes: Buffer) => {
+    received += bytes.toString('latin1');
+  });
+  await world.clock.advance(1_000);
+  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  await world.clock.advance(1);
+
+  assert.match(received, /^HTTP\/1\.1 200 /);
+});

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import {
   edge,
   eventually,
@@ -157,6 +160,48 @@ describe('with a user to run as', asRoot, () => {
     await sluice.ended;
     // The folder is root's, so the file stays; but it names nobody any more.
     assert.equal(readFileSync(pidFile, 'utf8'), '');
+  });
+
+  test('an upgrade needs none of it back: low port, pid file and control socket go on', async (t) => {
+    const { folder } = folders(t);
+    const port = await portBelow1024();
+    const pidFile = join(folder, 'sluice.pid');
+    const yaml = `user: nobody\n  pid_file: ${pidFile}`;
+    const sluice = await startSluice(t, service(`127.0.0.1:${port}`, yaml));
+    // Who started us may not read the file any more once we are somebody else.
+    chmodSync(dirname(sluice.conf), 0o755);
+
+    const gone = once(sluice.process, 'exit');
+    const upgrade = await launch(t, ['upgrade', '-c', sluice.conf]).ended;
+
+    assert.equal(upgrade.code, 0, upgrade.stderr);
+    const successor = Number(readFileSync(pidFile, 'utf8'));
+    await gone;
+    assert.notEqual(successor, sluice.pid);
+    assert.deepEqual(idsOf(successor).uid, Array(4).fill(NOBODY));
+    assert.equal((await sluice.get('/')).body, 'ok');
+    const status = await launch(t, ['status', '-c', sluice.conf]).ended;
+    assert.match(status.stdout, new RegExp(`process ${successor}: serving`));
+    // It holds what the first process printed to, which the end of the test waits for.
+    process.kill(successor, 'SIGINT');
+  });
+
+  test('the control socket believes the kernel about who asks, whatever the mode of its file', async (t) => {
+    const { folder } = folders(t);
+    const path = join(folder, 'control.sock');
+    await startSluice(t, service('127.0.0.1:0', `control_sock: ${path}`));
+    chmodSync(path, 0o666);
+    const ask = `
+      const socket = require('node:net').connect(${JSON.stringify(path)});
+      socket.end('{"version":1,"verb":"stop","options":{"now":true}}\\n');
+      socket.pipe(process.stdout);`;
+
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', ask], {
+      uid: NOBODY,
+      cwd: '/',
+    });
+
+    assert.match(stdout, /^\{"kind":"refused","reason":"expected root or user 0, got user 65534"/);
   });
 
   for (const { yaml, says } of [

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { openLibc, type Libc } from '../../../src/shared/memory/libc.ts';
 import { notifySocket } from '../../support/notify-socket.ts';
-import { closedPort, get, startSluice, temporaryFile } from '../../support/index.ts';
+import { closedPort, get, launch, startSluice, temporaryFile } from '../../support/index.ts';
 
 const folderOf = (t: TestContext) => dirname(temporaryFile(t, 'x', ''));
 
@@ -66,6 +67,37 @@ describe('the service manager', () => {
 
     const fed = () => manager.heard.filter(({ fields }) => fields['WATCHDOG'] === '1').length;
     await manager.hears(() => fed() >= 3);
+  });
+
+  test('is told of the successor by the main process, and then by the successor itself', async (t) => {
+    const folder = folderOf(t);
+    const manager = notifySocket(t, join(folder, 'notify'));
+    const pidFile = join(folder, 'sluice.pid');
+    const sluice = await startSluice(t, service('127.0.0.1:0', `pid_file: ${pidFile}`), {
+      env: { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '200000' },
+    });
+    await manager.hears(({ READY }) => READY === '1');
+
+    const gone = once(sluice.process, 'exit');
+    const upgrade = await launch(t, ['upgrade', '-c', sluice.conf]).ended;
+    assert.equal(upgrade.code, 0, upgrade.stderr);
+    const successor = Number(readFileSync(pidFile, 'utf8'));
+
+    assert.notEqual(successor, sluice.pid);
+    await manager.hears(({ READY, MAINPID }) => READY === '1' && MAINPID === String(successor));
+    await gone;
+    const mains = manager.heard.flatMap(({ fields: { MAINPID = [] } }) => MAINPID);
+    assert.deepEqual([...new Set(mains)], [String(sluice.pid), String(successor)]);
+    assert.ok(!manager.heard.some(({ fields }) => fields['STOPPING'] === '1'));
+    const stored = manager.heard.flatMap(({ fields: { FDSTORE, FDNAME = '' } }) =>
+      FDSTORE === '1' ? [FDNAME] : [],
+    );
+    assert.equal(new Set(stored).size, stored.length, 'what is kept already is not sent again');
+    const fed = () => manager.heard.filter(({ fields }) => fields['WATCHDOG'] === '1').length;
+    const before = fed();
+    await manager.hears(() => fed() > before);
+    // It holds what the first process printed to, which the end of the test waits for.
+    process.kill(successor, 'SIGINT');
   });
 
   test('that does not listen keeps nothing from running', async (t) => {

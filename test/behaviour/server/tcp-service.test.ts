@@ -48,20 +48,27 @@ describe('a TCP service', () => {
   });
 
   test('sends what a slow client takes, all of it, and ends when both sides have', async (t) => {
-    const sluice = await startSluice(t, '', { program });
-    const client = await rawClient(t, sluice.port);
-    client.send('large\n');
-    await client.receives(/x/);
-    client.socket.pause();
-    await reaches(sluice, open, 1);
-    client.socket.resume();
-    client.socket.end();
+    const unix = join(temporaryFolder(t), 'tcp.sock');
+    const sluice = await startSluice(t, `unix: ${unix}`, { program });
+    const local = connect({ path: unix, allowHalfOpen: true });
+    t.after(() => local.destroy());
+    const clients = [await rawClient(t, sluice.port), overSocket(local)];
 
-    assert.equal((await client.closed()).length, 8 * 1024 * 1024);
+    for (const client of clients) {
+      client.send('large\n');
+      await client.receives(/x/);
+      client.socket.pause();
+      // The end of what we send comes first, so theirs is the last.
+      client.socket.end();
+      await reaches(sluice, open, clients.length - clients.indexOf(client));
+      client.socket.resume();
+      assert.equal((await client.closed()).length, 8 * 1024 * 1024);
+      await reaches(sluice, open, clients.length - clients.indexOf(client) - 1);
+    }
     const sent = 'sluice_response_bytes_total{service="tcp"}';
-    await reaches(sluice, sent, 8 * 1024 * 1024);
-    assert.equal(await sluice.metric('sluice_request_bytes_total{service="tcp"}'), 6);
-    assert.equal(await sluice.metric(open), 0);
+    await reaches(sluice, sent, clients.length * 8 * 1024 * 1024);
+    const read = 'sluice_request_bytes_total{service="tcp"}';
+    assert.equal(await sluice.metric(read), clients.length * 'large\n'.length);
   });
 
   test('resets the connection whose handler throws, says so, and lives', async (t) => {

@@ -82,6 +82,19 @@ describe('a proxy in a test', () => {
     }
   });
 
+  test('that cannot be made gives its names back', async () => {
+    const limiter = () => new RateLimiter({ name: 'given-back', rate: '1/s', burst: 1 });
+    const broken = () => {
+      limiter();
+      throw new Error('made for the test');
+    };
+    await assert.rejects(testProxy(broken), /made for the test/);
+    await using _ = await testProxy(() => {
+      limiter();
+      return plain;
+    });
+  });
+
   test('can be a plain HTTP service', async () => {
     await using world = await testProxy(httpService((session) => session.respondJson(200, 'hi')));
     assert.equal((await world.fetch('/')).text, '"hi"\n');

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
+  failures as failureMeanings,
   follow,
   predecessorTable,
   successorTable,
+  type Failure,
   type PredecessorEvent,
   type PredecessorState,
   type SuccessorEvent,
   type SuccessorState,
 } from '../../../../src/supervisor/handoff/states.ts';
 
-const failures = ['failed', 'lost', 'ended', 'late', 'broken', 'stopped'] as const;
+const failures = Object.keys(failureMeanings) as Failure[];
 
 describe('the predecessor', () => {
   test('goes back to serving whatever fails, until it has said that it drains', () => {

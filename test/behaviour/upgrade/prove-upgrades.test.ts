@@ -1,0 +1,8 @@
+/** As many upgrades as fit into the time, ten of them on a machine that is not busy. */
+import { test } from 'node:test';
+import { proveLossless } from '../../support/prove.ts';
+
+test('ten upgrades lose nothing', (t) => proveLossless(t, ['--upgrades', '10'], 'upgrades'));
+
+test('upgrades with more workers, and with fewer, lose nothing', (t) =>
+  proveLossless(t, ['--upgrades', '4', '--resize'], 'upgrades'));
