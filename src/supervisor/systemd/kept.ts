@@ -129,13 +129,15 @@ function readMemoryName(name: string): Omit<InheritedSegment, 'fd'> | undefined 
   };
 }
 
+type Keeper = Pick<ServiceManager, 'store' | 'unstore'>;
+
 /** What the service manager keeps for us, brought up to date. */
 export class DescriptorStore {
-  readonly #manager: ServiceManager;
+  readonly #manager: Keeper;
   #stored = new Map<string, number>();
 
   /** @param passed what it has kept so far */
-  constructor(manager: ServiceManager, passed: readonly PassedDescriptor[]) {
+  constructor(manager: Keeper, passed: readonly PassedDescriptor[]) {
     this.#manager = manager;
     this.#stored = new Map(
       passed.filter(({ name }) => name.startsWith('sluice.')).map(({ name, fd }) => [name, fd]),
