@@ -56,6 +56,23 @@ describe('a metrics table', () => {
     assert.deepEqual([...table.rowView(0)], [7, 3, 2]);
   });
 
+  test('gives each row to one process, and again once it is let go', () => {
+    const table = newTable();
+    assert.deepEqual(
+      [table.claim(7), table.claim(8), table.claim(7), table.claim(7)],
+      [1, 2, 3, undefined],
+    );
+    table.assign(2, 80);
+    assert.deepEqual(table.ownerOf(2), { supervisorPid: 8, pid: 80 });
+
+    table.rowView(2).set([1, 1, 1]);
+    table.release(2);
+
+    assert.equal(table.ownerOf(2), undefined);
+    assert.deepEqual([...table.rowView(2)], [0, 0, 0]);
+    assert.equal(table.claim(9), 2);
+  });
+
   for (const row of [-1, ROWS]) {
     test(`has no row ${row}`, () => {
       assert.throws(() => newTable().rowView(row), /^RangeError: metrics row/);
