@@ -112,6 +112,16 @@ export class MetricsLayout {
     });
   }
 
+  /** The one that `contents` was taken from; only this release's: figures of others may be elsewhere. */
+  static from(contents: string): MetricsLayout {
+    const [services, upstreams, program] = JSON.parse(contents) as [
+      string[],
+      string[],
+      MetricSpec[],
+    ];
+    return new MetricsLayout({ services, upstreams, program });
+  }
+
   /** Equal for layouts that have the same figure in every slot. */
   get contents(): string {
     const program = this.program.map(({ spec }) => spec);
@@ -180,6 +190,17 @@ export class MetricsLayout {
     }
     return slots;
   }
+}
+
+/** For each slot of `layout` the one of `older` that counts the same; -1 where there is none. */
+export function slotsIn(older: MetricsLayout, layout: MetricsLayout): Int32Array {
+  const slots = new Int32Array(layout.slots).fill(-1);
+  const starts = new Map(older.sections.map(({ name, start }) => [name, start]));
+  for (const { name, start, length } of layout.sections) {
+    const there = starts.get(name);
+    for (let at = 0; there !== undefined && at < length; at++) slots[start + at] = there + at;
+  }
+  return slots;
 }
 
 /** One whose values are not known before they are seen. */

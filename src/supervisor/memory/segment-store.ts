@@ -15,7 +15,7 @@ import {
 import type { InheritedSegment } from '../inheritance.ts';
 
 /** Fills a new table from the one of that name that was there before. */
-export type Fill = (from: Segment, to: Segment) => void;
+export type Fill = (from: Segment, to: Segment, isInherited: boolean) => void;
 
 export class SegmentStore {
   readonly #libc: Libc | undefined;
@@ -65,7 +65,8 @@ export class SegmentStore {
     const segment = createSegment(spec, this.#libc);
     // At once: workers read the seed when they build their tables, which are filled later.
     if (before !== undefined) copySeed(before, segment);
-    generation.make(segment, () => before !== undefined && this.#fill(before, segment));
+    const isInherited = before !== undefined && !this.#current.includes(before);
+    generation.make(segment, () => before && this.#fill(before, segment, isInherited));
   }
 
   /** That generation serves; what it does not use is closed. */

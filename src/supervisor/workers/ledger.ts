@@ -5,7 +5,7 @@
  */
 import { MetricsTable } from '../../shared/memory/metrics-table.ts';
 import type { Segment } from '../../shared/memory/segment.ts';
-import type { MetricsLayout } from '../../shared/metrics/layout.ts';
+import { slotsIn, type MetricsLayout } from '../../shared/metrics/layout.ts';
 
 /** The table of one or several generations that count alike. */
 export interface Book {
@@ -127,17 +127,6 @@ export class Ledger {
 }
 
 const NOWHERE = new Int32Array(0);
-
-/** For each slot of `layout` the one of `older` that counts the same; -1 where there is none. */
-function slotsIn(older: MetricsLayout, layout: MetricsLayout): Int32Array {
-  const slots = new Int32Array(layout.slots).fill(-1);
-  const starts = new Map(older.sections.map(({ name, start }) => [name, start]));
-  for (const { name, start, length } of layout.sections) {
-    const there = starts.get(name);
-    for (let at = 0; there !== undefined && at < length; at++) slots[start + at] = there + at;
-  }
-  return slots;
-}
 
 function isAlive(pid: number): boolean {
   if (pid === 0) return false;
