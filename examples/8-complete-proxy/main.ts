@@ -8,6 +8,7 @@ interface Settings {
   readonly origins: readonly string[];
   readonly api_key: string;
   readonly limit: { readonly rate: string; readonly burst: number };
+  readonly tls?: { readonly listen: string; readonly cert: string; readonly key: string };
 }
 
 const server = Server.fromArgs();
@@ -50,6 +51,9 @@ const proxy: ProxyHttp<{ key: string }> = {
 
 const retry = { statuses: [502, 503, 504], budgetPercent: 20 };
 server.onStart(() => void process.stdout.write(`gateway: serving on ${LISTEN}\n`)); // once, for all workers
-server.addService(httpProxyService(proxy, { name: 'gateway', retry }).addTcp(LISTEN));
+const gateway = httpProxyService(proxy, { name: 'gateway', retry }).addTcp(LISTEN);
+if (settings.tls)
+  gateway.addTls(settings.tls.listen, { cert: settings.tls.cert, key: settings.tls.key });
+server.addService(gateway);
 server.addService(prometheusService(METRICS));
 await server.run();

@@ -36,6 +36,12 @@ async function checkOne(endpoint: Endpoint, number: number, { run, origin }: Way
     await answer.finally(() => connection.destroy());
   } catch (thrown) {
     if (!(thrown instanceof Loss)) throw thrown;
+    if (thrown.kind === 'refused') {
+      throw new ProveFailure(
+        `nobody listens on ${endpoint.host}:${endpoint.port}: does Sluice run, and from this configuration?`,
+        { cause: thrown },
+      );
+    }
     throw new ProveFailure(
       `a request to ${endpoint.host}:${endpoint.port} does not reach the origin of the proof (${thrown.kind}: ${thrown.message}); ` +
         `the first route of its service must be { match: { path: ${PREFIX}/* }, upstream: … } with the one peer ${origin}`,

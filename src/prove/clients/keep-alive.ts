@@ -1,5 +1,5 @@
 /** Clients that keep their connection and speak now and then, each at a pace of its own. */
-import { setTimeout as wait } from 'node:timers/promises';
+import { setImmediate as untilRead, setTimeout as wait } from 'node:timers/promises';
 import { targetOf, type RequestName } from '../addresses.ts';
 import { contentOf } from '../content.ts';
 import type { Account } from '../ledger.ts';
@@ -27,6 +27,8 @@ export async function runKeepAlive(scene: Scene, account: Account, index: number
   const endpoint = endpointFor(scene, index);
   let connection: Connection | undefined;
   while (!scene.stop.aborted) {
+    // Timers run before sockets are read: hear first whether the server has closed it meanwhile.
+    await untilRead();
     if (connection?.isOpen !== true) connection = await connectTo(scene, endpoint, account);
     if (connection !== undefined && !(await exchange(scene, account, endpoint, connection))) {
       connection.close();

@@ -151,6 +151,9 @@ function help(program: string): string {
 Verbs, for one that runs (${program} VERB --help tells their options):
 ${list}
 
+The sluice command only (sluice prove-upgrade --help tells its options):
+  prove-upgrade     upgrade, reload and kill a copy under traffic, and count what is lost
+
 Signals to the supervisor:
   INT               stop at once
   TERM              finish running requests, then stop; a second TERM or INT stops at once

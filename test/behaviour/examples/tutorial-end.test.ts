@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { startExample, startPeer, temporaryFile } from '../../support/index.ts';
+import {
+  edge,
+  getTls,
+  pemFiles,
+  startExample,
+  startPeer,
+  temporaryFile,
+} from '../../support/index.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url));
 
@@ -26,16 +33,19 @@ describe('the last examples of the tutorial', () => {
     const origins = [await startPeer(t), await startPeer(t)];
     const ORIGINS = origins.map(({ address }) => address).join(',');
     const text = readFileSync(join(EXAMPLES, '8-complete-proxy/conf.yaml'), 'utf8');
+    const { cert, key } = pemFiles(t, edge);
+    const tls = `tls: { listen: '127.0.0.1:0', cert: '${cert}', key: '${key}' }\n`;
     // However slow the machine is, nothing is earned back meanwhile.
-    const conf = temporaryFile(t, 'conf.yaml', text.replace('rate: 20/m', 'rate: 1/h'));
+    const conf = temporaryFile(t, 'conf.yaml', `${text.replace('rate: 20/m', 'rate: 1/h')}${tls}`);
     const example = await startExample(t, '8-complete-proxy', {
       args: ['-c', conf],
       env: { ORIGINS, METRICS: '127.0.0.1:0', API_KEY: 'secret123' },
-      usualPorts: [6188, 9190],
+      usualPorts: [6188, 6443, 9190],
     });
 
     await example.keepsItsPromises();
 
+    assert.equal((await getTls(example.ports[1]!, '/')).status, 401);
     await example.says(/^status=200 key=demo elapsed=\d+\.\dms$/);
     assert.deepEqual(example.running.stdout.match(/^gateway: serving on .*$/gm)?.length, 1);
     for (const { requests } of origins) assert.equal(requests.length, 10);

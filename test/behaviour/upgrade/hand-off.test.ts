@@ -136,6 +136,19 @@ test('whoever was limited before the upgrade is limited after it', async (t) => 
   assert.deepEqual(await statuses(), [429, 429, 429]);
 });
 
+test('what was counted before the upgrade is counted after it, on the same page', async (t) => {
+  const pair = await startPair(t, answering('one'));
+  const count = () => pair.old.metric('sluice_requests_total{service="edge",status="200"}');
+  await Promise.all([pair.old.get('/'), pair.old.get('/'), pair.old.get('/')]);
+  assert.equal(await count(), 3);
+
+  await pair.upgrade({ yaml: answering('two') });
+  await exited(pair.old);
+  await Promise.all([pair.old.get('/'), pair.old.get('/')]);
+
+  assert.equal(await count(), 5);
+});
+
 test('an upgrade under traffic loses no request and refuses no connection', async (t) => {
   const pair = await startPair(t, answering('one'), { threads: 2 });
   const traffic = startTraffic(t, pair.old.port);
