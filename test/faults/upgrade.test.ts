@@ -51,10 +51,12 @@ describe('a successor that waits at the upgrade socket', () => {
       says: /^the successor \(process \d+\) did not answer within 1000 ms$/,
     },
   ];
-  for (const { name, yaml, says } of failing) {
+  for (const { name, yaml: ill, says } of failing) {
     test(`and ${name} is told of, and the old process serves on`, async (t) => {
-      const pair = await startPair(t, 'text: one\nupgrade: { ready: 1s }', { program });
-      const next = await pair.startSuccessor({ yaml });
+      const readyS = name === 'takes too long' ? 1 : 30;
+      const yaml = `text: one\nupgrade: { ready: ${readyS}s }`;
+      const pair = await startPair(t, yaml, { program });
+      const next = await pair.startSuccessor({ yaml: ill });
       pair.old.process.kill('SIGQUIT');
 
       const { reason } = await pair.old.logged(({ msg }) => msg === FAILED);

@@ -19,7 +19,8 @@ when nothing happened, in [the upgrade did not happen](../guide/upgrade-did-not-
 
 The rule behind all of it: **the process that serves decides last**. It accepts until the successor has said
 that all its workers accept and that the pid file is its own. Until then every failure, of either side, leaves
-the old process as it was, because it never did anything else but serve.
+the old process as it was, because it never did anything else but serve
+([record 15](../adr/0015-the-process-that-serves-decides-last.md)).
 
 \`\`\`text
   cli (-u)            successor makes the upgrade socket, or gets a connection from who starts it
