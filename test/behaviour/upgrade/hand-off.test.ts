@@ -6,7 +6,7 @@ import { Agent, request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { edge, eventually, get, getTls, pemFiles } from '../../support/index.ts';
+import { edge, eventually, get, getTls, pemFiles, type Running } from '../../support/index.ts';
 import { exited, startPair } from '../../support/upgrade.ts';
 
 const BIN = fileURLToPath(new URL('../../../bin/sluice.js', import.meta.url));
@@ -55,6 +55,23 @@ test('an upgrade can be upgraded, and that again', async (t) => {
     await eventually(async () => (isGone(before) ? true : undefined), `process ${before} to end`);
     assert.equal((await pair.old.get('/')).body, text);
   }
+});
+
+test('a process that was reloaded can be upgraded, and its successor reloaded', async (t) => {
+  const pair = await startPair(t, answering('first'));
+  const reload = async (running: Running, conf: string, text: string) => {
+    writeFileSync(conf, pair.configuration(answering(text)));
+    running.process.kill('SIGHUP');
+    await eventually(
+      async () => ((await pair.old.get('/')).body === text ? true : undefined),
+      `answers of "${text}"`,
+    );
+  };
+  await reload(pair.old, pair.old.conf, 'second');
+  const next = await pair.upgrade({ yaml: answering('third') });
+  await exited(pair.old);
+  assert.equal((await pair.old.get('/')).body, 'third');
+  await reload(next, join(pair.folder, 'next.yaml'), 'fourth');
 });
 
 test('more descriptors than one message carries are handed over, and more workers and fewer', async (t) => {
