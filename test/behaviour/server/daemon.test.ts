@@ -17,9 +17,17 @@ const PROGRAM = fileURLToPath(new URL('programs/start-slowly.ts', import.meta.ur
 
 /** A configuration with pid file and error log in a folder of its own; whatever runs from it ends with the test. */
 async function daemon(t: TestContext, more = '', options: StartOptions = {}) {
+  // Before the folder: what is to be cleaned up first comes first.
+  t.after(async () => {
+    const pid = running();
+    if (pid === 0 || hasEnded(pid)) return;
+    process.kill(pid, 'SIGINT');
+    await eventually(() => Promise.resolve(hasEnded(pid) || undefined), 'the daemon’s end');
+  });
   const port = await closedPort();
   const folder = dirname(temporaryFile(t, 'x', ''));
   const [pidFile, errorLog] = [join(folder, 'sluice.pid'), join(folder, 'error.log')];
+  const running = () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0);
   const conf = temporaryFile(
     t,
     'conf.yaml',
@@ -30,11 +38,6 @@ error_log: ${errorLog}
 services: [{ name: edge, listen: [127.0.0.1:${port}], routes: [{ respond: { status: 200, body: ok } }] }]
 ${more}`,
   );
-  const running = () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0);
-  t.after(async () => {
-    if (running() > 0) process.kill(running(), 'SIGINT');
-    await eventually(() => Promise.resolve(running() === 0 || undefined), 'the daemon’s end');
-  });
   return {
     port,
     conf,
