@@ -209,13 +209,21 @@ export class GenerationSockets {
    * own, because node:cluster closes it when the worker leaves.
    */
   grant(slot: number): ListenerGrant[] {
-    return this.#listen.map(({ service, tls }, at) => {
-      const key = this.#keys[at]!;
-      const { place, fds } = this.#open.get(key)!;
-      const fd = fds[slot % fds.length];
-      if (fd === undefined) throw new Error(`no sockets were opened for slot ${slot}`);
-      return { key, service, place, tls, fd: this.#libc.dup(fd) };
-    });
+    const copies: number[] = [];
+    try {
+      return this.#listen.map(({ service, tls }, at) => {
+        const key = this.#keys[at]!;
+        const { place, fds } = this.#open.get(key)!;
+        const fd = fds[slot % fds.length];
+        if (fd === undefined) throw new Error(`no sockets were opened for slot ${slot}`);
+        const copy = this.#libc.dup(fd);
+        copies.push(copy);
+        return { key, service, place, tls, fd: copy };
+      });
+    } catch (thrown) {
+      for (const copy of copies) this.#libc.close(copy);
+      throw thrown;
+    }
   }
 }
 

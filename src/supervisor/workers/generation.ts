@@ -69,6 +69,9 @@ export interface Retirement {
 /** How long a worker that could not be renewed is left as it is. */
 const FAILED_RENEWAL_MS = 60_000;
 
+/** Before a fork that has failed is tried again. */
+const LEAST_WAIT_MS = 100;
+
 export class Generation implements ProcessOwner {
   readonly number: number;
   readonly slots: number;
@@ -126,9 +129,7 @@ export class Generation implements ProcessOwner {
    * @throws {Error} one could not; the reason is the worker's own
    */
   prepare(): Promise<void> {
-    const step = this.#begin('preparing');
-    for (let slot = 0; slot < this.slots; slot++) this.#forkMember(slot);
-    return step;
+    return this.#begin('preparing', (slot) => this.#members.set(slot, this.#fork(slot)));
   }
 
   /**
@@ -137,13 +138,11 @@ export class Generation implements ProcessOwner {
    * @throws {Error} one does not
    */
   open(): Promise<void> {
-    const step = this.#begin('opening');
-    for (let slot = 0; slot < this.slots; slot++) {
+    return this.#begin('opening', (slot) => {
       const worker = this.#members.get(slot);
-      if (worker === undefined) this.#failStep(`the worker of slot ${slot} died`);
-      else worker.accept(this.#parts.grant(slot));
-    }
-    return step;
+      if (worker === undefined) throw new Error(`the worker of slot ${slot} died`);
+      worker.accept(this.#parts.grant(slot));
+    });
   }
 
   serviceReady(service: string): void {
@@ -197,7 +196,7 @@ export class Generation implements ProcessOwner {
         if (this.#haveAll('built')) this.#completeStep('prepared');
         break;
       case 'serving':
-        worker.accept(this.#parts.grant(worker.slot));
+        this.#letAccept(worker);
         break;
       case 'prepared':
       case 'opening':
@@ -242,10 +241,15 @@ export class Generation implements ProcessOwner {
 
   // ── steps ─────────────────────────────────────────────────────────────────
 
-  #begin(phase: 'preparing' | 'opening'): Promise<void> {
+  #begin(phase: 'preparing' | 'opening', act: (slot: number) => void): Promise<void> {
     this.#phase = phase;
-    this.#step = Promise.withResolvers();
-    return this.#step.promise;
+    const step = (this.#step = Promise.withResolvers());
+    try {
+      for (let slot = 0; slot < this.slots; slot++) act(slot);
+    } catch (thrown) {
+      this.#failStep(messageOf(thrown));
+    }
+    return step.promise;
   }
 
   #completeStep(phase: 'prepared' | 'serving'): void {
@@ -266,14 +270,42 @@ export class Generation implements ProcessOwner {
 
   // ── forks ─────────────────────────────────────────────────────────────────
 
+  /** One that cannot be forked is one that died young: the system may have room for it later. */
   #forkMember(slot: number): void {
-    this.#members.set(slot, this.#fork(slot));
+    try {
+      this.#members.set(slot, this.#fork(slot));
+    } catch (thrown) {
+      const waitMs = this.#countDeath(slot, 0);
+      this.#log.error({ slot, reason: messageOf(thrown), waitMs }, 'no worker can be started');
+      this.#forkLater(slot, Math.max(waitMs, LEAST_WAIT_MS));
+    }
+  }
+
+  #forkLater(slot: number, waitMs: number): void {
+    const timer = setTimeout(() => {
+      this.#waiting.delete(slot);
+      this.#forkMember(slot);
+    }, waitMs);
+    this.#waiting.set(slot, timer);
+  }
+
+  /** @returns how long to wait before the slot gets another worker */
+  #countDeath(slot: number, livedMs: number): number {
+    const { youngDeaths, waitMs } = afterDeath(this.#youngDeaths.get(slot) ?? 0, livedMs);
+    this.#youngDeaths.set(slot, youngDeaths);
+    return waitMs;
   }
 
   #fork(slot: number): WorkerProcess {
     const { fork, book, stepTimeoutMs, serviceWaitMs } = this.#parts;
     const metricsRow = this.#owner.ledger.claim(book);
-    const process = fork();
+    let process: Process;
+    try {
+      process = fork();
+    } catch (thrown) {
+      this.#owner.ledger.end(book, metricsRow);
+      throw thrown;
+    }
     this.#owner.ledger.assign(book, metricsRow, process.process.pid ?? 0);
     const { readyServices } = this.#owner;
     const log = this.#log;
@@ -306,8 +338,7 @@ export class Generation implements ProcessOwner {
 
   #replace(worker: WorkerProcess, how: string): void {
     const { slot, pid: workerPid, livedMs } = worker;
-    const { youngDeaths, waitMs } = afterDeath(this.#youngDeaths.get(slot) ?? 0, livedMs);
-    this.#youngDeaths.set(slot, youngDeaths);
+    const waitMs = this.#countDeath(slot, livedMs);
     this.#owner.onRestart();
     const fields = { slot, workerPid, how, livedMs: Math.round(livedMs), waitMs };
     this.#log.error(fields, 'worker died; replacing it');
@@ -318,11 +349,17 @@ export class Generation implements ProcessOwner {
     } else if (waitMs === 0) {
       this.#forkMember(slot);
     } else {
-      const timer = setTimeout(() => {
-        this.#waiting.delete(slot);
-        this.#forkMember(slot);
-      }, waitMs);
-      this.#waiting.set(slot, timer);
+      this.#forkLater(slot, waitMs);
+    }
+  }
+
+  #letAccept(worker: WorkerProcess): void {
+    try {
+      worker.accept(this.#parts.grant(worker.slot));
+    } catch (thrown) {
+      const { slot, pid: workerPid } = worker;
+      this.#log.error({ slot, workerPid, reason: messageOf(thrown) }, 'worker cannot accept');
+      worker.kill();
     }
   }
 
@@ -334,7 +371,15 @@ export class Generation implements ProcessOwner {
       const isServed = this.#members.get(slot)?.state === 'ready';
       if (isServed || ready.some(({ covers }) => covers.has(slot))) continue;
       const [neighbour] = ready.sort((a, b) => a.covers.size - b.covers.size);
-      neighbour?.cover(slot, this.#parts.grant(slot));
+      if (neighbour !== undefined) this.#cover(slot, neighbour);
+    }
+  }
+
+  #cover(slot: number, neighbour: WorkerProcess): void {
+    try {
+      neighbour.cover(slot, this.#parts.grant(slot));
+    } catch (thrown) {
+      this.#log.warn({ slot, reason: messageOf(thrown) }, 'nobody accepts for a slot for now');
     }
   }
 
@@ -358,7 +403,12 @@ export class Generation implements ProcessOwner {
     if (performance.now() < this.#noRenewalBefore) return;
     const fields = { slot, workerPid, why, residentBytes, livedMs: Math.round(livedMs) };
     this.#log.info(fields, 'worker is renewed');
-    this.#renewals.set(slot, this.#fork(slot));
+    try {
+      this.#renewals.set(slot, this.#fork(slot));
+    } catch (thrown) {
+      this.#noRenewalBefore = performance.now() + FAILED_RENEWAL_MS;
+      this.#log.error({ slot, reason: messageOf(thrown) }, 'worker not renewed');
+    }
   }
 
   #takePlace(renewal: WorkerProcess): void {
@@ -410,4 +460,8 @@ export class Generation implements ProcessOwner {
     this.#parts.close();
     this.#ended.resolve();
   }
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

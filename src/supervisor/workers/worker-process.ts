@@ -85,9 +85,16 @@ export class WorkerProcess {
     this.#owner = owner;
     this.#log = log;
     this.#begin('starting');
-    process.on('message', (message: ToSupervisor) => this.#heard(message));
+    process.on('message', (message: unknown) => {
+      // Programs can send messages of their own, of which we know nothing.
+      if (isMessage(message)) this.#heard(message);
+    });
     process.on('exit', (code, signal) => this.#ended(signal ?? `exit code ${code}`));
-    process.on('error', (error) => log.error({ err: error, slot }, 'worker channel failed'));
+    process.on('error', (error) => {
+      log.error({ err: error, slot }, 'worker channel failed');
+      // It was never started, so no exit follows.
+      if (process.process.pid === undefined) this.#ended(error.message);
+    });
   }
 
   get state(): ProcessState {
@@ -223,4 +230,8 @@ export class WorkerProcess {
   #send(message: ToWorker): void {
     if (this.#process.isConnected()) this.#process.send(message, undefined, undefined, () => {});
   }
+}
+
+function isMessage(message: unknown): message is ToSupervisor {
+  return typeof message === 'object' && message !== null && 'kind' in message;
 }
