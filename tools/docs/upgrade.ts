@@ -109,6 +109,29 @@ Then the old workers accept no more. The next answer on a connection that is kep
 for \`workers.drain_idle\`, so that no request meets its end; requests have \`grace_period_seconds\`.
 `;
 
+/** Written by hand, after a run of `sluice prove-upgrade`. */
+const MEASURED = `## What was measured
+
+\`sluice prove-upgrade --upgrades 1000 --reloads 1000 --kills 0 --at-most 600\` at commit 4092e68 with \`NODE_COMPILE_CACHE\`
+set, on a virtual machine with 2 cores and Node.js 26.10.0, while other programs wanted about ten times what these cores have (load average 28).
+In the ten minutes there was time for 91 upgrades and 92 reloads:
+
+| client                | sent   | answered | failed | refused | reset | repeated | streams broken | outlived grace |
+| --------------------- | ------ | -------- | ------ | ------- | ----- | -------- | -------------- | -------------- |
+| keep their connection | 25,642 | 25,642   | 0      | 0       | 0     | 0        | 0              | 0              |
+| new connections       | 19,323 | 19,323   | 0      | 0       | 0     | 0        | 0              | 0              |
+| bursts of ten         | 26,500 | 26,500   | 0      | 0       | 0     | 0        | 0              | 0              |
+| downloads             | 393    | 388      | 0      | 0       | 0     | 0        | 0              | 5              |
+| uploads               | 391    | 387      | 0      | 0       | 0     | 0        | 0              | 4              |
+| WebSockets            | 147    | 147      | 0      | 0       | 0     | 0        | 0              | 0              |
+| streams of events     | 146    | 146      | 0      | 0       | 0     | 0        | 0              | 0              |
+
+Nothing was lost. The nine that outlived the grace period are transfers of one second that took longer than the two seconds of
+grace, on a machine that had no time for them. The longest gap in new connections was 1,006 ms, in which the clients
+stood still for at least 627 ms: on such a machine it says nothing about Sluice. It has still to be measured on an idle one, and so
+have a thousand of each.
+`;
+
 export function upgradePage(): string {
   return [
     '# Upgrades',
@@ -127,6 +150,7 @@ export function upgradePage(): string {
     '',
     meaningsOf(failures),
     REST,
+    MEASURED,
   ].join('\n');
 }
 
