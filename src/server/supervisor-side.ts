@@ -233,7 +233,10 @@ export class SupervisorSide {
       whenUp: async (supervisor) => {
         const runHooks = () => this.#runHooks(startHooks, supervisor, log);
         if (succession === undefined) await runHooks();
-        else await claimFrom(succession, supervisor, runHooks);
+        else {
+          await claimFrom(succession, supervisor, runHooks);
+          await supervisor.answer();
+        }
         const { addresses, adminAddress: admin } = supervisor;
         log.info({ addresses, admin, threads: settings.threads }, 'serving');
         starter?.ready();

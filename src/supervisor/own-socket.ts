@@ -3,7 +3,7 @@
  * the admin page. Like those of the services it can pass to a successor, with
  * what is queued in it.
  */
-import { chownSync } from 'node:fs';
+import { lchownSync } from 'node:fs';
 import type { Server } from 'node:net';
 import type { Place, TcpPlace } from '../shared/ipc/place.ts';
 import type { Libc } from '../shared/memory/libc.ts';
@@ -54,7 +54,11 @@ export function openOwnSocket(
 export function acceptOn(server: Server, { fd }: OwnSocket, libc: Libc): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ fd: libc.dup(fd) }, resolve);
+    server.listen({ fd: libc.dup(fd) }, () => {
+      // A connection that cannot be accepted is no reason to end.
+      server.off('error', reject).on('error', () => {});
+      resolve();
+    });
   });
 }
 
@@ -98,8 +102,8 @@ function bindFile(
 ): Bound {
   removeStale(libc, place.path);
   const fd = libc.boundUnixSocket(place.path, place.mode);
-  // Before anybody can connect.
-  if (process.geteuid?.() === 0) chownSync(place.path, uid, gid);
+  // Before anybody can connect; and never through a link that somebody has put there meanwhile.
+  if (process.geteuid?.() === 0) lchownSync(place.path, uid, gid);
   return { fd, place };
 }
 

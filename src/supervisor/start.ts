@@ -63,6 +63,8 @@ export interface StartedSupervisor extends Supervisor {
   readonly adminAddress: Place | undefined;
   /** Becomes the main process in place of a predecessor, which serves until this has returned. */
   takeOver(predecessor: number): void;
+  /** Answers on the control socket and the admin page, now that the predecessor does not. */
+  answer(): Promise<void>;
   /** The addresses it goes on with, for a predecessor. */
   readonly kept: readonly KeptAddress[];
   /** For a successor. The descriptors stay ours until `drain('handed-off')`. */
@@ -172,8 +174,11 @@ export async function startSupervisor(
     });
     if (admin !== undefined) closers.push(() => admin.close(keepsFiles));
     const control =
-      libc && (await openControl(parts.control, { ...own, libc, inherited: heirlooms.control }));
+      libc && openControl(parts.control, { ...own, libc, inherited: heirlooms.control });
     if (control !== undefined) closers.push(() => control.close(keepsFiles));
+    const answer = async () => void (await Promise.all([admin?.accept(), control?.accept()]));
+    // Whoever asks while a predecessor serves wants to hear of that one.
+    if (inheritance === undefined) await answer();
     giveLogFiles(logFilesOf(settings), identity);
     become(identity);
     closers.push(() => fleet.kill());
@@ -217,6 +222,10 @@ export async function startSupervisor(
         keepsFiles = false;
         staging.retain(first);
       },
+      answer: () =>
+        answer().catch((error: unknown) =>
+          log.error({ err: error }, 'no answers on the control socket and the admin page'),
+        ),
       inventory,
       kept: keptOf(first, inventory()),
       status: () => ({
@@ -354,12 +363,12 @@ function inventoryOf(key: string, socket: OwnSocket | undefined): InheritedSocke
   return socket === undefined ? [] : [{ key, place: socket.place, fds: [socket.fd] }];
 }
 
-async function openControl(
+function openControl(
   { path, explicit }: ControlPath,
   options: Omit<ControlOptions, 'path'>,
-): Promise<ControlServer | undefined> {
+): ControlServer | undefined {
   try {
-    return await openControlServer({ ...options, path });
+    return openControlServer({ ...options, path });
   } catch (thrown) {
     const reason = `cannot listen on the control socket ${path}: ${(thrown as Error).message}`;
     if (explicit) throw new StartupError(reason, { cause: thrown });

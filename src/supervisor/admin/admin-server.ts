@@ -25,6 +25,8 @@ export interface AdminServer {
   readonly place: Place;
   /** For a successor; absent where sockets cannot be passed. */
   readonly socket: OwnSocket | undefined;
+  /** Answers from now on; who asks before that waits. */
+  accept(): Promise<void>;
   /** @param keepFile it is a successor's now */
   close(keepFile: boolean): Promise<void>;
 }
@@ -32,6 +34,8 @@ export interface AdminServer {
 const MAX_CONNECTIONS = 64;
 const MAX_HEAD_BYTES = 8 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Then a client that does not read its answer is cut. */
+const STALLED_MS = 30_000;
 
 /** @throws {Error} the place cannot be listened on; the message names it */
 export async function startAdminServer(options: AdminOptions): Promise<AdminServer> {
@@ -41,14 +45,17 @@ export async function startAdminServer(options: AdminOptions): Promise<AdminServ
   server.maxConnections = MAX_CONNECTIONS;
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   server.headersTimeout = REQUEST_TIMEOUT_MS;
+  server.timeout = STALLED_MS;
   const { place, libc } = options;
   try {
     const socket = libc && openOwnSocket(libc, options);
-    if (libc !== undefined && socket !== undefined) await acceptOn(server, socket, libc);
     const bound = socket?.place ?? (await listen(server, place));
     return {
       place: bound,
       socket,
+      async accept() {
+        if (libc !== undefined && socket !== undefined) await acceptOn(server, socket, libc);
+      },
       async close(keepFile) {
         await closed(server);
         socket?.close(keepFile);

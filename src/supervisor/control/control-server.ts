@@ -17,6 +17,8 @@ import { verbs } from './verbs.ts';
 export interface ControlServer {
   readonly path: string;
   readonly socket: OwnSocket;
+  /** Answers from now on; who asks before that waits. */
+  accept(): Promise<void>;
   /** @param keepFile it is a successor's now */
   close(keepFile: boolean): void;
 }
@@ -38,7 +40,7 @@ const MAX_CLIENTS = 64;
 const CLIENT_TIMEOUT_MS = 5_000;
 
 /** @throws {Error} the path cannot be listened on, or another process does; the message says which */
-export async function openControlServer(options: ControlOptions): Promise<ControlServer> {
+export function openControlServer(options: ControlOptions): ControlServer {
   const { path, owner, inherited, libc } = options;
   const socket = openOwnSocket(libc, { place: { path, mode: MODE }, owner, inherited });
   const server = createServer(
@@ -47,10 +49,10 @@ export async function openControlServer(options: ControlOptions): Promise<Contro
     (client) => void serve(client, options),
   );
   server.maxConnections = MAX_CLIENTS;
-  await acceptOn(server, socket, libc);
   return {
     path,
     socket,
+    accept: () => acceptOn(server, socket, libc),
     close(keepFile) {
       // Clients that wait for the end of the process see it by themselves.
       server.close();
@@ -62,8 +64,8 @@ export async function openControlServer(options: ControlOptions): Promise<Contro
 async function serve(socket: Socket, options: ControlOptions): Promise<void> {
   socket.on('error', () => {}); // A client that leaves has no more questions.
   const tooSlow = setTimeout(() => socket.destroy(), CLIENT_TIMEOUT_MS);
-  const stranger = strangerAt(socket, options);
   try {
+    const stranger = strangerAt(socket, options);
     if (stranger !== undefined) return end(socket, { kind: 'refused', reason: stranger });
     const { verb: name, options: given } = decodeRequest(await readLine(socket, MAX_REQUEST_BYTES));
     // From here on it is the client that waits, as long as it likes.
