@@ -6,15 +6,18 @@
  * gives it a new owner.
  */
 import {
-  chmodSync,
-  chownSync,
+  closeSync,
+  fchmodSync,
+  fchownSync,
   linkSync,
+  openSync,
   readFileSync,
   renameSync,
   statSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { isAlive, startedAt } from './process-age.ts';
 import { StartupError } from './startup-error.ts';
@@ -79,18 +82,27 @@ export function removePidFile(path: string): void {
 
 function withDraft(path: string, owner: number | undefined, use: (draft: string) => void): void {
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, `${process.pid}\n`);
+  // Of a process that had our number and died here.
+  removeIfThere(draft);
+  // By its descriptor from now on: in a folder of somebody else's the name could come to mean another file.
+  const fd = openSync(draft, 'wx', 0o644);
   try {
+    writeSync(fd, `${process.pid}\n`);
     // Whatever the umask of whoever started us.
-    chmodSync(draft, 0o644);
-    if (owner !== undefined && process.geteuid?.() === 0) chownSync(draft, owner, -1);
+    fchmodSync(fd, 0o644);
+    if (owner !== undefined && process.geteuid?.() === 0) fchownSync(fd, owner, -1);
     use(draft);
   } finally {
-    try {
-      unlinkSync(draft);
-    } catch {
-      // It was renamed.
-    }
+    closeSync(fd);
+    removeIfThere(draft);
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
   }
 }
 

@@ -6,10 +6,11 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { removePidFile, takeOverPidFile, writePidFile } from '../../../src/supervisor/pid-file.ts';
 import { temporaryFile } from '../../support/index.ts';
@@ -108,6 +109,19 @@ describe('the pid file', () => {
 
     assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
     assert.deepEqual(readdirSync(dirname(path)), ['sluice.pid']);
+  });
+
+  test('is not written through a link that somebody has put in the way', (t) => {
+    const path = temporaryFile(t, 'sluice.pid', '');
+    const precious = join(dirname(path), 'precious');
+    writeFileSync(precious, 'precious');
+    symlinkSync(precious, `${path}.${process.pid}`);
+
+    writePidFile(path);
+
+    assert.equal(readFileSync(precious, 'utf8'), 'precious');
+    assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+    assert.deepEqual(readdirSync(dirname(path)), ['precious', 'sluice.pid']);
   });
 
   test('that cannot be written is an error that says why', () => {
