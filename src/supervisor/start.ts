@@ -128,6 +128,7 @@ export async function startSupervisor(
     countHere(first, ledger, log);
     const reloader = new Reloader({
       staging,
+      libc,
       first,
       log,
       version,

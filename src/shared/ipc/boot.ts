@@ -40,24 +40,32 @@ export interface Boot extends Plan {
  * @returns a descriptor of the file; the caller closes it
  */
 export function writeBoot(boot: Boot, libc: Libc | undefined): number {
-  const text = Buffer.from(JSON.stringify(boot));
-  if (libc === undefined) return writeNamelessFile(text);
-  const fd = libc.createMemory('boot', text.length);
-  writeAll(fd, text);
-  return fd;
+  return writeFile('boot', Buffer.from(JSON.stringify(boot)), libc);
 }
 
-/** For a process that only checks the configuration; the caller closes it. */
-export function writeCheckBoot(): number {
-  return writeNamelessFile(Buffer.from(JSON.stringify(CHECK)));
+/** For a process that only checks the configuration; as `writeBoot`. */
+export function writeCheckBoot(libc: Libc | undefined): number {
+  return writeFile('check', Buffer.from(JSON.stringify(CHECK)), libc);
 }
 
-/** A file without a name; the caller closes it. */
-export function writeEmptyFile(): number {
-  return writeNamelessFile(Buffer.alloc(0));
+/** For what such a process has found, which may have keys in it; as `writeBoot`. */
+export function writeEmptyFile(libc: Libc | undefined): number {
+  return writeFile('verdict', Buffer.alloc(0), libc);
 }
 
 const CHECK = { check: true } as const;
+
+function writeFile(name: string, text: Buffer, libc: Libc | undefined): number {
+  if (libc === undefined) return writeNamelessFile(text);
+  const fd = libc.createMemory(name, text.length);
+  try {
+    writeAll(fd, text);
+    return fd;
+  } catch (thrown) {
+    closeSync(fd);
+    throw thrown;
+  }
+}
 
 function writeNamelessFile(text: Buffer): number {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-boot-'));

@@ -142,9 +142,18 @@ export class Channel {
       const leftMs = giveUpAt - performance.now();
       if (leftMs <= 0)
         throw new HandoffFailure('late', `${this.other} ${what} within ${withinMs} ms`);
-      await sleep(Math.min(pauseMs, leftMs));
+      await pause(Math.min(pauseMs, leftMs), abort);
       pauseMs = Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS);
     }
+  }
+}
+
+/** Shorter if this side is told to stop: the other one must hear of it before the process has ended. */
+async function pause(ms: number, abort: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal: abort });
+  } catch {
+    // The next look at the signal says so.
   }
 }
 

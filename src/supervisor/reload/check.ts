@@ -5,16 +5,24 @@
  */
 import { closeSync } from 'node:fs';
 import { writeCheckBoot, writeEmptyFile } from '../../shared/ipc/boot.ts';
+import type { Libc } from '../../shared/memory/libc.ts';
 import { readVerdict, type CheckVerdict } from '../../shared/ipc/check.ts';
 import { forkProgram } from '../workers/program.ts';
 
 const TIMEOUT_MS = 30_000;
 
 /** @param version of this Sluice: workers of another one would not understand it */
-export async function checkProgram(version: string, stop: AbortSignal): Promise<CheckVerdict> {
-  const bootFd = writeCheckBoot();
-  const verdictFd = writeEmptyFile();
+export async function checkProgram(
+  version: string,
+  libc: Libc | undefined,
+  stop: AbortSignal,
+): Promise<CheckVerdict> {
+  const files: number[] = [];
   try {
+    const bootFd = writeCheckBoot(libc);
+    files.push(bootFd);
+    const verdictFd = writeEmptyFile(libc);
+    files.push(verdictFd);
     const ended = await runChecker([bootFd, verdictFd], stop);
     const verdict = readVerdict(verdictFd) ?? refused(ended);
     if (verdict.kind === 'refused' || verdict.version === version) return verdict;
@@ -22,8 +30,7 @@ export async function checkProgram(version: string, stop: AbortSignal): Promise<
       `Sluice ${verdict.version} was installed since the start of this process, which is ${version}; run: sluice upgrade`,
     );
   } finally {
-    closeSync(bootFd);
-    closeSync(verdictFd);
+    files.forEach((fd) => closeSync(fd));
   }
 }
 
@@ -39,18 +46,21 @@ function runChecker(inherit: readonly number[], stop: AbortSignal): Promise<stri
   stop.addEventListener('abort', kill);
   if (stop.aborted) kill();
   return new Promise((resolve) => {
-    checker.on('error', (error) => {
-      how ??= `the configuration cannot be checked: ${error.message}`;
-    });
-    checker.on('exit', (code, signal) => {
+    const settle = (end: string) => {
       clearTimeout(timer);
       stop.removeEventListener('abort', kill);
-      const end = signal ?? `exit code ${code}`;
-      resolve(
-        how ??
-          `the program ended while its configuration was checked (${end}); its standard error may say why`,
-      );
+      resolve(how ?? end);
+    };
+    checker.on('error', (error) => {
+      how ??= `the configuration cannot be checked: ${error.message}`;
+      // It was never started, so no exit follows.
+      if (checker.process.pid === undefined) settle(how);
     });
+    checker.on('exit', (code, signal) =>
+      settle(
+        `the program ended while its configuration was checked (${signal ?? `exit code ${code}`}); its standard error may say why`,
+      ),
+    );
   });
 }
 

@@ -4,6 +4,7 @@
  * taken back, and nobody has noticed.
  */
 import type { Log } from '../../shared/log/log.ts';
+import type { Libc } from '../../shared/memory/libc.ts';
 import { done, refused, type Outcome } from '../operations.ts';
 import { checkProgram } from './check.ts';
 import { fixedSettings } from './fixed-settings.ts';
@@ -11,6 +12,7 @@ import type { Draft, Staging } from './staging.ts';
 
 export interface ReloaderParts {
   readonly staging: Staging;
+  readonly libc: Libc | undefined;
   /** What serves now. */
   readonly first: Draft;
   readonly log: Log;
@@ -18,6 +20,8 @@ export interface ReloaderParts {
   /** Root was given up after the start. */
   readonly hasDropped: boolean;
 }
+
+const STOPPED = 'it was told to stop';
 
 export class Reloader {
   readonly #parts: ReloaderParts;
@@ -33,7 +37,10 @@ export class Reloader {
   }
 
   async reload(stop: AbortSignal): Promise<Outcome> {
-    const checked = await checkProgram(this.#parts.version, stop);
+    const { version, libc } = this.#parts;
+    const checked = await checkProgram(version, libc, stop);
+    // What comes up now would serve while everything else ends.
+    if (stop.aborted) return refused(STOPPED);
     if (checked.kind === 'refused') return this.#refused(checked.reason);
     for (const warning of checked.warnings) this.#parts.log.warn({}, warning);
     let next: Draft;
@@ -54,7 +61,7 @@ export class Reloader {
     try {
       await next.prepare();
     } catch (thrown) {
-      return stop.aborted ? 'it was told to stop' : (thrown as Error).message;
+      return stop.aborted ? STOPPED : (thrown as Error).message;
     } finally {
       stop.removeEventListener('abort', giveUp);
     }
@@ -86,5 +93,5 @@ export class Reloader {
 /** The way that works is a successor that root starts: it binds and reads before it gives up root. */
 function hintFor(reason: string): string {
   if (!/permission denied|EACCES|EPERM/.test(reason)) return '';
-  return '\nThis process has given up root and cannot do that any more; start the upgrade as root: sluice upgrade';
+  return `\nThis process has given up root and cannot do that any more; as root, start a new process with -d -u, and send QUIT to this one (${process.pid})`;
 }

@@ -77,6 +77,7 @@ export class Staging {
 
   /** An open draft is left behind for the one that served before, and still does. */
   turnBack(failed: Draft, serving: Draft): void {
+    this.#parts.fleet.ledger.turnTo(serving.book);
     this.retain(serving);
     void this.#parts.fleet.retire(failed.generation, retirement(failed, serving));
   }

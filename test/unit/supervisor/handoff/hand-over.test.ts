@@ -127,6 +127,27 @@ describe('a hand-off', { skip }, () => {
     });
   }
 
+  test('is withdrawn before a process that is told to stop has ended', async (t) => {
+    leakFree(t);
+    const { estate, close } = makeEstate(1);
+    const [left, right] = libc.socketPair();
+    const stop = new AbortController();
+    const old = predecessor(left, estate, { abort: stop.signal });
+    const next = script(right);
+    await next.hear('offer');
+    // By now it looks only now and then whether there is an answer.
+    await sleep(100);
+
+    stop.abort();
+    await new Promise(setImmediate);
+
+    const said = libc.receiveBytes(right);
+    assert.match(typeof said === 'string' ? said : said.bytes.toString(), /withdraw/);
+    assert.equal((await old.outcome).kind, 'refused');
+    next.close();
+    close();
+  });
+
   test('ends with the predecessor serving on when the successor cannot start, and it says why', async (t) => {
     leakFree(t);
     const { estate, close } = makeEstate(3);
