@@ -153,12 +153,16 @@ async function subscribe(
       checkHead(head, name, 200);
       isAnswered = true;
       account.answered(performance.now() - openedAt);
+      if (scene.stop.aborted) ended.resolve({ kind: 'ours' });
     },
     onBody: (bytes) => events.received(bytes),
   });
   const request = requestHead({ endpoint, method: 'GET', target: targetOf(name, 'events') });
   connection.write(request);
-  const leave = () => ended.resolve({ kind: 'ours' });
+  // Not before there is an answer: it would look like one that was cut.
+  const leave = () => {
+    if (isAnswered) ended.resolve({ kind: 'ours' });
+  };
   scene.stop.addEventListener('abort', leave, { once: true });
   answer.then(
     () => ended.resolve({ kind: 'content', what: 'a stream without an end was ended' }),

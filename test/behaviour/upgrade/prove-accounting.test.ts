@@ -279,6 +279,17 @@ describe('a server that loses nothing', () => {
     });
   }
 
+  test('is not blamed for a stream that the client leaves before its answer', async (t) => {
+    const driven = await drive(t, runEvents, {
+      toClient: (bytes, { client }) => void setTimeout(() => client.write(bytes), 100),
+    });
+    while (driven.account.counts.sent === 0) await wait(5);
+    const { columns, incidents } = await driven.end();
+
+    assert.deepEqual(incidents, []);
+    assert.deepEqual({ ...columns, longestMs: 0 }, { ...NOTHING, ...bothOf(columns) });
+  });
+
   test('may close a connection that is idle', async (t) => {
     const slowest: Client = (scene, account) => runKeepAlive(scene, account, 4);
     const driven = await drive(t, slowest, {
