@@ -162,6 +162,34 @@ describe('with a user to run as', asRoot, () => {
     assert.equal(readFileSync(pidFile, 'utf8'), '');
   });
 
+  test('a reload that needs root again says so, and what to do, and changes nothing', async (t) => {
+    const { folder } = folders(t);
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+    writeFileSync(cert, edge.cert);
+    writeFileSync(key, edge.key, { mode: 0o600 });
+    const sluice = await startSluice(t, service('127.0.0.1:0', 'user: nobody'));
+    chmodSync(dirname(sluice.conf), 0o755);
+    const before = await sluice.status();
+    const needs: [string, RegExp][] = [
+      [`127.0.0.1:${await portBelow1024()}`, /permission denied; ports below 1024 need root/],
+      [
+        `{ address: "127.0.0.1:0", tls: { cert: ${cert}, key: ${key} } }`,
+        /cannot read .*key\.pem: permission denied/,
+      ],
+    ];
+
+    for (const [listen, reason] of needs) {
+      sluice.configure(service(listen, 'user: nobody'));
+      const { kind, text } = await sluice.reload();
+
+      assert.equal(kind, 'refused');
+      assert.match(text, reason);
+      assert.match(text, new RegExp(`as root.* -d -u, and send QUIT to .*${sluice.pid}`));
+      assert.deepEqual((await sluice.status()).workers, before.workers);
+      assert.equal((await sluice.get('/')).body, 'ok');
+    }
+  });
+
   test('an upgrade needs none of it back: low port, pid file and control socket go on', async (t) => {
     const { folder } = folders(t);
     const port = await portBelow1024();
