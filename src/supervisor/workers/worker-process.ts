@@ -14,6 +14,7 @@ import {
   type ToWorker,
 } from '../../shared/ipc/messages.ts';
 import type { Log } from '../../shared/log/log.ts';
+import { Loans } from './loans.ts';
 import { Pulse } from './watch.ts';
 
 export type ProcessState = 'starting' | 'built' | 'opening' | 'ready' | 'draining';
@@ -56,6 +57,7 @@ export class WorkerProcess {
   readonly pulse = new Pulse();
   /** Slots without a worker that it accepts for. */
   readonly covers = new Set<number>();
+  readonly #loans = new Loans();
   readonly #process: Process;
   readonly #owner: ProcessOwner;
   readonly #log: Log;
@@ -89,6 +91,7 @@ export class WorkerProcess {
       // Programs can send messages of their own, of which we know nothing.
       if (isMessage(message)) this.#heard(message);
     });
+    process.on('disconnect', () => this.#loans.end());
     process.on('exit', (code, signal) => this.#ended(signal ?? `exit code ${code}`));
     process.on('error', (error) => {
       log.error({ err: error, slot }, 'worker channel failed');
@@ -111,12 +114,12 @@ export class WorkerProcess {
 
   accept(listeners: readonly ListenerGrant[]): void {
     this.#begin('opening');
-    this.#send({ kind: 'accept', slot: this.slot, listeners });
+    this.#lend(this.slot, listeners);
   }
 
   cover(slot: number, listeners: readonly ListenerGrant[]): void {
     this.covers.add(slot);
-    this.#send({ kind: 'accept', slot, listeners });
+    this.#lend(slot, listeners);
   }
 
   uncover(slot: number): void {
@@ -151,6 +154,12 @@ export class WorkerProcess {
   /** In the middle of whatever it does. */
   kill(): void {
     if (!this.#isGone) this.#process.process.kill('SIGKILL');
+  }
+
+  #lend(slot: number, listeners: readonly ListenerGrant[]): void {
+    this.#loans.lend(slot, listeners);
+    if (this.#process.isConnected()) this.#send({ kind: 'accept', slot, listeners });
+    else this.#loans.end();
   }
 
   #begin(step: 'starting' | 'opening'): void {
@@ -208,6 +217,7 @@ export class WorkerProcess {
   }
 
   #accepting(slot: number, addresses: readonly BoundAddress[]): void {
+    this.#loans.settle(slot);
     if (slot !== this.slot || this.#state !== 'opening') return;
     clearTimeout(this.#stepTimer);
     this.#state = 'ready';
