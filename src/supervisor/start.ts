@@ -204,12 +204,11 @@ export async function startSupervisor(
       conf: parts.conf,
       command: parts.command,
       estate: inventory,
-      onReady(successor, itsAddresses) {
+      onOwner(successor, itsAddresses) {
         kept = itsAddresses;
         parts.onMainProcess(successor);
       },
       onKept(successor) {
-        parts.onMainProcess(process.pid);
         if (pid_file !== undefined) takeOverPidFile(pid_file, successor);
       },
       log,

@@ -20,7 +20,7 @@ export interface GiverParts {
   readonly command: Command;
   /** The descriptors stay ours. */
   readonly estate: () => Inheritance;
-  readonly onReady: PredecessorParts['onReady'];
+  readonly onOwner: PredecessorParts['onOwner'];
   readonly onKept: PredecessorParts['onKept'];
   readonly log: Log;
 }
@@ -83,14 +83,14 @@ async function explained(failure: HandoffFailure, successor: Spawned): Promise<H
 }
 
 function common(
-  { settings, release, conf, estate, onReady, onKept, log }: GiverParts,
+  { settings, release, conf, estate, onOwner, onKept, log }: GiverParts,
   abort: AbortSignal,
 ): Omit<PredecessorParts, 'connect' | 'acceptMs'> {
   return {
     introduction: { release, pid: process.pid, conf, unit: ownUnit() },
     estate,
     readyMs: settings.upgrade.ready,
-    onReady,
+    onOwner,
     onKept,
     abort,
     log,

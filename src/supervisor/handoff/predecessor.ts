@@ -33,9 +33,12 @@ export interface PredecessorParts {
   readonly acceptMs: number;
   /** How long it may take to have all its workers ready, in milliseconds. */
   readonly readyMs: number;
-  /** The successor is ready, and this is what it goes on with; this process is still the main one. */
-  readonly onReady: (successor: number, kept: readonly KeptAddress[]) => void;
-  /** After `onReady`, the successor failed: this process stays the main one. */
+  /**
+   * The successor has taken over, and this is what it goes on with. This process is the main one still,
+   * and the last moment in which a service manager believes it; before, the successor could have failed.
+   */
+  readonly onOwner: (successor: number, kept: readonly KeptAddress[]) => void;
+  /** The successor failed after it was told to take over: what it has taken is to be had back. */
   readonly onKept: (successor: number) => void;
   /** Adds what only the caller knows about a failure. */
   readonly explain?: (failure: HandoffFailure) => Promise<HandoffFailure>;
@@ -147,13 +150,13 @@ class Handover {
 
   async #entrust(): Promise<PredecessorEvent> {
     this.#entrusted = true;
-    this.#parts.onReady(this.#successor.pid, this.#kept);
     await this.#say({ kind: 'take-over' });
     await this.#hear('owner', REPLY_MS);
     return 'owner';
   }
 
   async #sayBye(): Promise<undefined> {
+    this.#parts.onOwner(this.#successor.pid, this.#kept);
     this.#conversation!.end({ kind: 'bye' });
   }
 
