@@ -152,9 +152,12 @@ describe('sockets that the service manager has opened', () => {
     test(`are found ${by}, and all workers accept on them`, async (t) => {
       const listener = createServer().listen(0, '127.0.0.1');
       await new Promise((resolve) => listener.once('listening', resolve));
-      t.after(() => listener.close());
       const { port } = listener.address() as AddressInfo;
-      const { fd } = (listener as unknown as { _handle: { fd: number } })._handle;
+      // Listening goes on, but this process must not accept what is meant for the other one.
+      const libc = openLibc() as Libc;
+      const fd = libc.dup((listener as unknown as { _handle: { fd: number } })._handle.fd);
+      t.after(() => libc.close(fd));
+      listener.close();
 
       const sluice = await startSluice(t, service(listenAt(port)), {
         passed: [{ name, fd }],
