@@ -234,7 +234,10 @@ export class SupervisorSide {
         const runHooks = () => this.#runHooks(startHooks, supervisor, log);
         if (succession === undefined) await runHooks();
         else {
-          await claimFrom(succession, supervisor, runHooks);
+          await claimFrom(succession, supervisor, async () => {
+            await supervisor.open();
+            await runHooks();
+          });
           await supervisor.answer();
         }
         const { addresses, adminAddress: admin } = supervisor;

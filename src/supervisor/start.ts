@@ -61,6 +61,12 @@ export interface SupervisorParts {
 export interface StartedSupervisor extends Supervisor {
   readonly addresses: readonly BoundAddress[];
   readonly adminAddress: Place | undefined;
+  /**
+   * Lets the workers accept. Only for the successor of a predecessor; else they do already.
+   *
+   * @throws {StartupError} one does not, and others may have accepted: `drain` follows
+   */
+  open(): Promise<void>;
   /** Becomes the main process in place of a predecessor, which serves until this has returned. */
   takeOver(predecessor: number): void;
   /** Answers on the control socket and the admin page, now that the predecessor does not. */
@@ -93,9 +99,7 @@ export async function startSupervisor(
   } catch (thrown) {
     await closeAll();
     log.flush();
-    if (parts.abort.aborted || thrown instanceof StartupError || !(thrown instanceof Error))
-      throw thrown;
-    throw new StartupError(`cannot start: ${thrown.message}`, { cause: thrown });
+    throw parts.abort.aborted ? thrown : asStartupError(thrown);
   }
 
   async function build(
@@ -183,9 +187,15 @@ export async function startSupervisor(
     giveLogFiles(logFilesOf(settings), identity);
     become(identity);
     closers.push(() => fleet.kill());
-    await unlessAborted(bringUp(first), abort);
-    if (inheritance === undefined) staging.turnTo(first, undefined);
-    else staging.serve(first, undefined);
+    await unlessAborted(first.prepare(), abort);
+    const open = async () => {
+      await first.open();
+      if (inheritance === undefined) staging.turnTo(first, undefined);
+      else staging.serve(first, undefined);
+    };
+    // A successor's workers take connections of the predecessor's: if one of them fails then, the
+    // others are not ended but drained.
+    if (inheritance === undefined) await unlessAborted(open(), abort);
 
     const inventory = () => ({
       sockets: [
@@ -215,7 +225,13 @@ export async function startSupervisor(
     };
 
     return {
-      addresses: fleet.addresses,
+      get addresses() {
+        return fleet.addresses;
+      },
+      open: () =>
+        open().catch((thrown: unknown) => {
+          throw asStartupError(thrown);
+        }),
       adminAddress: admin?.place,
       takeOver(predecessor) {
         if (pid_file !== undefined) takeOverPidFile(pid_file, predecessor);
@@ -267,6 +283,11 @@ export async function startSupervisor(
   }
 }
 
+function asStartupError(thrown: unknown): unknown {
+  if (thrown instanceof StartupError || !(thrown instanceof Error)) return thrown;
+  return new StartupError(`cannot start: ${thrown.message}`, { cause: thrown });
+}
+
 function unlessAborted<T>(work: Promise<T>, abort: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const giveUp = () => reject(abort.reason as Error);
@@ -274,11 +295,6 @@ function unlessAborted<T>(work: Promise<T>, abort: AbortSignal): Promise<T> {
     abort.addEventListener('abort', giveUp, { once: true });
     work.then(resolve, reject).finally(() => abort.removeEventListener('abort', giveUp));
   });
-}
-
-async function bringUp(first: Draft): Promise<void> {
-  await first.prepare();
-  await first.open();
 }
 
 function keptOf({ sockets }: Draft, { sockets: all }: Inheritance): KeptAddress[] {
