@@ -27,6 +27,8 @@ interface OpenAddress {
    * address nobody here knows whether it was.
    */
   isSteered: boolean;
+  /** How many of them a predecessor may go on with; 0 once it does not. */
+  inherited: number;
   /** The file of a Unix socket; absent while it is still a predecessor's to remove. */
   file: Stats | undefined;
 }
@@ -42,7 +44,14 @@ export class ListeningSockets {
   constructor(libc: Libc, inherited: readonly InheritedSockets[] = []) {
     this.#libc = libc;
     for (const { key, place, fds } of inherited)
-      this.#open.set(key, { key, place, fds: [...fds], isSteered: true, file: undefined });
+      this.#open.set(key, {
+        key,
+        place,
+        fds: [...fds],
+        isSteered: true,
+        inherited: fds.length,
+        file: undefined,
+      });
   }
 
   /**
@@ -64,6 +73,7 @@ export class ListeningSockets {
    */
   retain(generation: GenerationSockets): void {
     for (const [key, address] of this.#open) {
+      address.inherited = 0;
       if ('path' in address.place) address.file ??= fileAt(address.place.path);
       const used = generation.slotsOf(key);
       if (used === 0) this.#remove(address);
@@ -86,8 +96,20 @@ export class ListeningSockets {
 
   /** Somebody else serves them now: the files of Unix sockets stay. May be called more than once. */
   leave(): void {
+    for (const address of this.#open.values()) this.#steerBack(address);
     for (const { fds } of this.#open.values()) this.#closeAll(fds);
     this.#open.clear();
+  }
+
+  /** To a predecessor that serves on: what we have added is about to be closed. */
+  #steerBack({ fds, inherited }: OpenAddress): void {
+    const [first] = fds;
+    if (first === undefined || inherited === 0 || inherited >= fds.length) return;
+    try {
+      this.#libc.spreadOver(first, inherited);
+    } catch {
+      // Then a handshake that is under way in ours is cut; those that come later are not.
+    }
   }
 
   /** May be called more than once. */
@@ -144,7 +166,7 @@ export class GenerationSockets {
     if (known === undefined) {
       const { place, fds } = bindAddress(this.#libc, address, this.#slots);
       const file = 'path' in place ? fileAt(place.path) : undefined;
-      const opened: OpenAddress = { key, place, fds, isSteered: false, file };
+      const opened: OpenAddress = { key, place, fds, isSteered: false, inherited: 0, file };
       this.#open.set(key, opened);
       this.#bound.push({ address: opened, from: 0 });
     } else if (this.#needsMore(known)) {

@@ -110,6 +110,26 @@ describe('listening sockets', { skip }, () => {
     assert.ok(Math.min(accepted[0]!, accepted[1]!) > 100);
   });
 
+  test('of a successor that gives up take no connection more, even before they are closed', async (t) => {
+    const old = opened(t);
+    const one = old.prepare([anywhere], 1);
+    one.listen();
+    const port = portOf(one);
+    const passed = old.inventory.map(({ fds, ...rest }) => ({
+      ...rest,
+      fds: fds.map((fd) => system.dup(fd)),
+    }));
+    const successor = new ListeningSockets(system, passed);
+    const three = successor.prepare([anywhere], 3);
+    three.listen();
+    const accepted = await acceptOn(t, three, 3);
+
+    successor.leave();
+    await connectMany(port, 160);
+
+    assert.deepEqual(accepted, [160, 0, 0]);
+  });
+
   test('that are added share the connections with those that were left', async (t) => {
     const sockets = opened(t);
     const three = sockets.prepare([anywhere], 3);
