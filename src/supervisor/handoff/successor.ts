@@ -236,7 +236,13 @@ export class Succession {
   }
 
   async #takeOverAlone(): Promise<SuccessorEvent> {
-    this.#claim!.takeOver();
+    try {
+      this.#claim!.takeOver();
+    } catch (thrown) {
+      // Nobody else serves any more: a pid file that cannot be had is no reason to end, too.
+      const { message: reason } = asFailure(thrown);
+      this.#parts.log.error({ reason }, 'serving on without what could not be taken over');
+    }
     return 'bye';
   }
 

@@ -397,6 +397,20 @@ describe('a hand-off', { skip }, () => {
       });
     }
 
+    test('the successor serves on even if it cannot have the pid file', async (t) => {
+      leakFree(t);
+      const [left, right] = libc.socketPair();
+      const { succession } = successor(right);
+      const peer = script(left);
+      const [inherited] = await Promise.all([succession.receive(), sendAll(peer)]);
+      peer.close();
+
+      await claim(succession, () => {
+        throw new Error('ENOSPC: no space left on device');
+      });
+      closeAll(inherited);
+    });
+
     test('and one that changes its mind after all is not a dead one', async (t) => {
       leakFree(t);
       const [left, right] = libc.socketPair();
