@@ -98,7 +98,8 @@ A successor whose workers have accepted connections when it gives up lets them f
 - **Listening sockets**, one per address and worker slot, with what is queued in them. The successor finds them by the address as its
   configuration writes it. It opens what is new; what it has no use for it closes, and the predecessor's workers serve what
   is queued there before they close it too.
-- **The control socket and the admin page**, so that one of the two answers whoever asks in between.
+- **The control socket and the admin page**, so that nobody who asks meets a closed door: the predecessor answers until it
+  drains, and from then on the successor.
 - **Segments**: the tables of limits, of health, of figures. One with the same name, layout, size and contents is
   used as it is, hash seeds included; another one is filled from the old as far as both mean the same.
 - **Rows**: who writes which row of a table stands in the table itself; a successor takes free ones, and each supervisor adds
