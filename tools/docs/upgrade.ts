@@ -113,6 +113,12 @@ for \`workers.drain_idle\`, so that no request meets its end; requests have \`gr
 /** Written by hand, after a run of `sluice prove-upgrade`. */
 const MEASURED = `## What was measured
 
+On a machine with nothing else to do (2 cores, Node.js 26.10.0), \`sluice prove-upgrade --upgrades 60 --reloads 60 --kills 10\`
+at commit c8d343d took 160 s. Of 35,061 requests 35,048 were answered and 13 went with the killed workers that had them; none
+failed, was refused, reset or repeated, and no stream broke. The longest gaps in new connections were 145 ms after an
+upgrade, 202 ms after a reload and 50 ms after a kill, in which the clients themselves, on the same two cores as
+everything they start, stood still for 141, 186 and 34 ms.
+
 \`sluice prove-upgrade --upgrades 1000 --reloads 1000 --kills 0 --at-most 600\` at commit 4092e68 with \`NODE_COMPILE_CACHE\`
 set, on a virtual machine with 2 cores and Node.js 26.10.0, while other programs wanted about ten times what these cores have (load average 28).
 In the ten minutes there was time for 91 upgrades and 92 reloads:
@@ -129,8 +135,7 @@ In the ten minutes there was time for 91 upgrades and 92 reloads:
 
 Nothing was lost. The nine that outlived the grace period are transfers of one second that took longer than the two seconds of
 grace, on a machine that had no time for them. The longest gap in new connections was 1,006 ms, in which the clients
-stood still for at least 627 ms: on such a machine it says nothing about Sluice. It has still to be measured on an idle one, and so
-have a thousand of each.
+stood still for at least 627 ms: on such a machine it says nothing about Sluice. A thousand of each are still to be run.
 `;
 
 export function upgradePage(): string {
