@@ -68,6 +68,9 @@ async function reported(
   whyEnded: () => string | undefined,
 ): Promise<Launched> {
   const ending = endOf(child);
+  // Out of descriptors or processes: then it does not even have its streams.
+  if (child.pid === undefined)
+    return { kind: 'failed', reason: `it cannot be started: ${await ending}` };
   const pipe = child.stdio[REPORT_FD] as Socket;
   let line: string;
   try {
@@ -79,7 +82,7 @@ async function reported(
     pipe.destroy();
   }
   const report = JSON.parse(line) as Report;
-  if (report.kind !== 'failed') return { kind: report.kind, pid: child.pid! };
+  if (report.kind !== 'failed') return { kind: report.kind, pid: child.pid };
   await ending;
   return report;
 }

@@ -53,7 +53,9 @@ export class Ledger {
     const free = () => table.claim(process.pid);
     const row = free() ?? (this.reap(), free());
     if (row === undefined)
-      throw new Error('no free metrics row: more workers are alive than can be');
+      throw new Error(
+        'no free metrics row: older workers have not ended yet; try again when they have (see: sluice status)',
+      );
     return row;
   }
 
