@@ -36,6 +36,9 @@ interface OpenAddress {
 /** Connections the kernel may keep for a worker; it lowers this to net.core.somaxconn. */
 const BACKLOG = 65_535;
 
+/** A dropped slot takes its last connections for a second; on a busy machine it may be late with that. */
+const WIDEN_AFTER_MS = 5_000;
+
 export class ListeningSockets {
   readonly #libc: Libc;
   readonly #open = new Map<string, OpenAddress>();
@@ -197,11 +200,28 @@ export class GenerationSockets {
         const bound = this.#bound.find((each) => each.address === open);
         for (const fd of open.fds.slice(bound?.from ?? open.fds.length))
           this.#libc.listen(fd, BACKLOG);
-        // Else what was said for fewer sockets would go on.
         if (bound !== undefined && open.isSteered && !('path' in open.place))
-          this.#libc.spreadOver(open.fds[0]!, open.fds.length);
+          this.#widenLater(open);
       });
     }
+  }
+
+  /**
+   * What the kernel was told for fewer sockets is not taken back at once: a slot that was
+   * dropped a moment ago may still have its last connections, and its socket then
+   * stands before ours in the kernel's order. Until it is gone, ours take none.
+   */
+  #widenLater(open: OpenAddress): void {
+    const timer = setTimeout(() => {
+      const [first] = open.fds;
+      if (first === undefined || this.#open.get(open.key) !== open) return;
+      try {
+        this.#libc.spreadOver(first, open.fds.length);
+      } catch {
+        // The others go on taking all connections; nothing of the start waits for this.
+      }
+    }, WIDEN_AFTER_MS);
+    timer.unref();
   }
 
   /** Closes what was bound for this generation. */

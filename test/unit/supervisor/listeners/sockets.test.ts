@@ -130,7 +130,8 @@ describe('listening sockets', { skip }, () => {
     assert.deepEqual(accepted, [160, 0, 0]);
   });
 
-  test('that are added share the connections with those that were left', async (t) => {
+  test('that are added share the connections with those that were left, once those that were given up are gone', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
     const sockets = opened(t);
     const three = sockets.prepare([anywhere], 3);
     three.listen();
@@ -144,9 +145,12 @@ describe('listening sockets', { skip }, () => {
     const accepted = await acceptOn(t, two, 2);
 
     await connectMany(port, 400);
+    assert.deepEqual(accepted, [400, 0]);
+    t.mock.timers.tick(5_000);
+    await connectMany(port, 400);
 
-    assert.equal(accepted[0]! + accepted[1]!, 400);
-    assert.ok(Math.min(accepted[0]!, accepted[1]!) > 100, accepted.join(' and '));
+    assert.equal(accepted[0]! + accepted[1]!, 800);
+    assert.ok(Math.min(accepted[0]! - 400, accepted[1]!) > 100, accepted.join(' and '));
   });
 });
 
