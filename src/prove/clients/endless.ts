@@ -9,20 +9,16 @@ import type { Account } from '../ledger.ts';
 import { Loss, type LossKind } from '../loss.ts';
 import { ACCEPT_GUID, CLOSE, encodeFrame, FrameReader, TEXT } from '../wire/websocket-frames.ts';
 import type { Connection, Endpoint } from '../wire/connection.ts';
-import { checkHead, connectTo, endpointFor, pause, requestHead, type Scene } from './scene.ts';
+import { checkHead, onConnections, pause, requestHead, type Scene } from './scene.ts';
 
 const MESSAGE_EVERY_MS = 50;
 
-/** Before the next one: else a server that refuses would be asked without a break. */
 const PAUSE_MS = 20;
 
-export async function runWebSockets(scene: Scene, account: Account): Promise<void> {
-  for (let turn = 0; !scene.stop.aborted; turn++) {
-    const endpoint = endpointFor(scene, turn);
-    const connection = await connectTo(scene, endpoint, account);
-    if (connection !== undefined) await converse(scene, account, endpoint, connection);
-    await pause(PAUSE_MS, scene);
-  }
+export function runWebSockets(scene: Scene, account: Account): Promise<void> {
+  return onConnections(scene, account, PAUSE_MS, (endpoint, connection) =>
+    converse(scene, account, endpoint, connection),
+  );
 }
 
 async function converse(
@@ -127,13 +123,10 @@ class Echoes {
   }
 }
 
-export async function runEvents(scene: Scene, account: Account): Promise<void> {
-  for (let turn = 0; !scene.stop.aborted; turn++) {
-    const endpoint = endpointFor(scene, turn);
-    const connection = await connectTo(scene, endpoint, account);
-    if (connection !== undefined) await subscribe(scene, account, endpoint, connection);
-    await pause(PAUSE_MS, scene);
-  }
+export function runEvents(scene: Scene, account: Account): Promise<void> {
+  return onConnections(scene, account, PAUSE_MS, (endpoint, connection) =>
+    subscribe(scene, account, endpoint, connection),
+  );
 }
 
 async function subscribe(

@@ -43,6 +43,25 @@ export async function connectTo(
   }
 }
 
+/**
+ * Again and again a new connection for `use`, until the run stops.
+ *
+ * @param pauseMs before the next one: else a server that refuses would be asked without a break
+ */
+export async function onConnections(
+  scene: Scene,
+  account: Account,
+  pauseMs: number,
+  use: (endpoint: Endpoint, connection: Connection) => Promise<void>,
+): Promise<void> {
+  for (let turn = 0; !scene.stop.aborted; turn++) {
+    const endpoint = endpointFor(scene, turn);
+    const connection = await connectTo(scene, endpoint, account);
+    if (connection !== undefined) await use(endpoint, connection);
+    await pause(pauseMs, scene);
+  }
+}
+
 export interface Question {
   readonly account: Account;
   /** The whole request, or its beginning. */
