@@ -2,7 +2,7 @@
  * `docs/reference/configuration.md`, from the schema that checks the file. What
  * a value may be is taken from the message that a wrong one gets.
  */
-import { pingoraOnly, settingsSchema } from '../../src/shared/config/schema.ts';
+import { pingoraOnly, settingsSchema } from '../../src/shared/config/schema/settings.ts';
 import { code, generatedFrom, linkTo, table } from './markdown.ts';
 
 const INTRODUCTION = `
@@ -54,7 +54,7 @@ export function configurationPage(): string {
   const schema = settingsSchema as unknown as Schema;
   const pingora = Object.entries(pingoraOnly).map(([key, reason]) => [code(key), reason]);
   return [
-    generatedFrom('src/shared/config/schema.ts'),
+    generatedFrom('src/shared/config/schema'),
     '# Configuration',
     INTRODUCTION,
     ...sections('', 'Top level', schema),

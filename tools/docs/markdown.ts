@@ -1,7 +1,7 @@
 /** The few pieces of Markdown that generated pages are made of. */
 
 export function generatedFrom(source: string): string {
-  return `<!-- Made from ${source} by \`npm run docs\`. Change that file, not this one. -->`;
+  return `<!-- Made from ${source} by \`npm run docs\`. Change that, not this file. -->`;
 }
 
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -19,6 +19,9 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   TiB: 1_099_511_627_776,
 };
 
+/** Relative ones begin in `working_directory`. */
+export const filePath = z.string().min(1);
+
 interface Range {
   readonly min: string;
   readonly max: string;

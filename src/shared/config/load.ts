@@ -17,7 +17,8 @@ import { collide, showPlace, type Place } from '../ipc/place.ts';
 import { PemFiles, type Finding } from '../tls/pem-files.ts';
 import { partsOf, type Parts, type RouteParts, type UpstreamParts } from './parts.ts';
 import { nearest, type Problem } from './problem.ts';
-import { connectionSchema, pingoraOnly, settingsSchema } from './schema.ts';
+import { connectionSchema } from './schema/connection.ts';
+import { pingoraOnly, settingsSchema } from './schema/settings.ts';
 import type { Settings } from './settings.ts';
 import { substituteVariables } from './variables.ts';
 

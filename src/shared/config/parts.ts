@@ -5,7 +5,9 @@
  */
 import type * as z from 'zod';
 import type { Place } from '../ipc/place.ts';
-import { admin, listener, peer, upstreamTls, type ListenSettings } from './schema.ts';
+import { admin } from './schema/admin.ts';
+import { listener, type ListenSettings } from './schema/listener.ts';
+import { peer, upstreamTls } from './schema/upstream.ts';
 
 /** A mapping as YAML has read it. */
 export type Plain = Readonly<Record<string, unknown>>;

@@ -3,7 +3,7 @@
  * the workers as JSON. Durations are in milliseconds, sizes in bytes.
  */
 import type * as z from 'zod';
-import type { settingsSchema } from './schema.ts';
+import type { settingsSchema } from './schema/settings.ts';
 
 export type Settings = z.output<typeof settingsSchema>;
 export type ServiceSettings = Settings['services'][number];
