@@ -31,6 +31,10 @@ export type {
 export type { Clock } from './shared/time/clock.ts';
 export type { Log } from './shared/log/log.ts';
 export { TcpHealthCheck, type TcpHealthCheckOptions } from './worker/balance/health-check.ts';
+export {
+  HttpHealthCheck,
+  type HttpHealthCheckOptions,
+} from './worker/balance/http-health-check.ts';
 export type { StreamFacts, StreamHandler } from './worker/downstream/streams.ts';
 export {
   LoadBalancer,

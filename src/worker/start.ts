@@ -259,6 +259,7 @@ export function buildWorker(parts: WorkerParts): Worker {
           balancers: allBalancers(),
           table: peers,
           time,
+          deadlines,
           dial: network?.dial ?? dial,
           log,
         });

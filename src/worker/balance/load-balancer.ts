@@ -8,7 +8,7 @@ import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
 import { HttpPeer, type PeerOptions } from '../upstream/peer.ts';
-import type { TcpHealthCheck } from './health-check.ts';
+import type { HealthCheck } from './health-check.ts';
 import { roundRobin } from './round-robin.ts';
 import type { Candidate, Picker, Selection } from './selection.ts';
 
@@ -27,7 +27,7 @@ export interface LoadBalancerOptions {
   /** Default `roundRobin()`. */
   readonly selection?: Selection;
   /** Without one, every peer counts as healthy. */
-  readonly healthCheck?: TcpHealthCheck;
+  readonly healthCheck?: HealthCheck;
   /** Between two probes of a peer. Default 5,000 ms. */
   readonly healthCheckFrequencyMs?: number;
   /**
@@ -85,7 +85,7 @@ const LEAST_SHARE = 0.1;
 
 export class LoadBalancer {
   readonly name: string;
-  readonly healthCheck: TcpHealthCheck | undefined;
+  readonly healthCheck: HealthCheck | undefined;
   readonly healthCheckFrequencyMs: number;
   readonly peers: readonly BalancedPeer[];
   readonly #selection: Selection;

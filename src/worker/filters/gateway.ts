@@ -7,7 +7,6 @@ import type { UpstreamSettings } from '../../shared/config/settings.ts';
 import { showPlace } from '../../shared/ipc/place.ts';
 import { consistent } from '../balance/consistent.ts';
 import { fnvHash } from '../balance/fnv-hash.ts';
-import { TcpHealthCheck } from '../balance/health-check.ts';
 import { LoadBalancer } from '../balance/load-balancer.ts';
 import { maglev } from '../balance/maglev.ts';
 import { random } from '../balance/random.ts';
@@ -25,6 +24,7 @@ import { inOrder, type Filter } from './filter.ts';
 import { requestHeaders, responseHeaders } from './header-edits.ts';
 import { rateLimit } from './rate-limit.ts';
 import { requestKey, type KeyOf } from './request-key.ts';
+import { healthCheckFrom } from './upstream-health.ts';
 
 /** What one request carries: the route it took. */
 export interface GatewayContext {
@@ -87,11 +87,7 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
       panicThresholdPercent: upstream.panic_threshold,
       slowStartMs: upstream.slow_start,
       ...(health !== undefined && {
-        healthCheck: new TcpHealthCheck({
-          timeoutMs: health.timeout,
-          consecutiveSuccess: health.consecutive_success,
-          consecutiveFailure: health.consecutive_failure,
-        }),
+        healthCheck: healthCheckFrom(health),
         healthCheckFrequencyMs: health.interval,
       }),
       peerOptions: {

@@ -2,112 +2,126 @@
  * Probes the peers of every balancer that has a health check, and writes the
  * verdicts where all workers of the host read them. One worker does this for
  * all, as a duty given by the supervisor.
+ *
+ * Each peer is probed at once, and then every interval. Only so many probes run
+ * at the same time; the others wait for their turn, which upstreams take one
+ * after the other, so that one with a thousand dead peers does not hold up those
+ * of its neighbours.
  */
 import type { Log } from '../../shared/log/log.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
+import type { Deadlines } from '../../shared/time/deadlines.ts';
 import type { Time } from '../../shared/time/time.ts';
-import { judge, type Standing, type TcpHealthCheck } from '../balance/health-check.ts';
+import { judge, type HealthCheck, type Standing } from '../balance/health-check.ts';
 import type { BalancedPeer, LoadBalancer } from '../balance/load-balancer.ts';
-import type { ConnectListener } from '../transport/connect.ts';
-import { NOBODY } from '../transport/transport.ts';
 import type { Dial } from '../upstream/dial.ts';
-import type { HttpPeer } from '../upstream/peer.ts';
+import { probeFor, type Probe } from './probe.ts';
+import { Turns } from './turns.ts';
 
 export interface ProberOptions {
   readonly balancers: readonly LoadBalancer[];
   readonly table: PeerTable;
   readonly time: Time;
+  readonly deadlines: Deadlines;
   readonly dial: Dial;
   readonly log: Log;
 }
 
+/** Sockets of one process that is also to serve; at a second each, that is 64 peers a second that say nothing. */
+const PROBES_AT_ONCE = 64;
+
 /** Begins to probe. @returns stops it; a probe under way ends without a verdict */
 export function startProber(options: ProberOptions): () => void {
-  const stopping = new AbortController();
+  const turns = new Turns(PROBES_AT_ONCE);
+  const watches: PeerWatch[] = [];
   for (const balancer of options.balancers) {
-    if (balancer.healthCheck === undefined) continue;
+    const { healthCheck } = balancer;
+    if (healthCheck === undefined) continue;
     for (const balanced of balancer.peers) {
-      void probeForEver(balancer, balanced, balancer.healthCheck, options, stopping.signal);
+      const watch = new PeerWatch({ balancer, balanced, check: healthCheck }, turns, options);
+      watches.push(watch);
+      watch.begin();
     }
   }
-  return () => stopping.abort();
+  return () => {
+    for (const watch of watches) watch.end();
+  };
 }
 
-/** One loop per peer, so that a peer that lets probes time out does not delay the others' probes. */
-async function probeForEver(
-  balancer: LoadBalancer,
-  balanced: BalancedPeer,
-  check: TcpHealthCheck,
-  options: ProberOptions,
-  stopping: AbortSignal,
-): Promise<void> {
-  const { table, time, log } = options;
-  const { peer, row } = balanced;
-  // Verdicts outlive the worker that gave them: a new prober goes on from there.
-  let standing: Standing = { verdict: table.verdict(row), contrary: 0 };
-  while (!stopping.aborted) {
-    const result = await probe(peer, check.timeoutMs, options, stopping);
-    if (stopping.aborted) return;
-    const after = judge(standing, result === 'ok', check);
-    if (after.verdict !== 'unknown') table.setVerdict(row, after.verdict, time.clock());
-    if (after.verdict !== standing.verdict) {
-      const fields = { upstream: balancer.name, peer: peer.address, verdict: after.verdict };
-      if (after.verdict === 'ill') log.warn({ ...fields, reason: result }, 'peer became ill');
-      else log.info(fields, 'peer became healthy');
-    }
-    standing = after;
-    await pause(jittered(balancer.healthCheckFrequencyMs), time, stopping);
+interface Watched {
+  readonly balancer: LoadBalancer;
+  readonly balanced: BalancedPeer;
+  readonly check: HealthCheck;
+}
+
+/** Looks at one peer again and again. */
+class PeerWatch {
+  readonly #watched: Watched;
+  readonly #turns: Turns;
+  readonly #options: ProberOptions;
+  readonly #probe: Probe;
+  /** Verdicts outlive the worker that gave them: a new prober goes on from there. */
+  #standing: Standing;
+  /** Ends what is waited for: a turn, an answer, or the next probe. */
+  #cancel: (() => void) | undefined;
+  #ended = false;
+
+  constructor(watched: Watched, turns: Turns, options: ProberOptions) {
+    const { balanced, check } = watched;
+    this.#watched = watched;
+    this.#turns = turns;
+    this.#options = options;
+    this.#probe = probeFor(balanced.peer, check, options);
+    this.#standing = { verdict: options.table.verdict(balanced.row), contrary: 0 };
+  }
+
+  begin(): void {
+    const { balancer } = this.#watched;
+    this.#cancel = this.#turns.enter(balancer.name, (leave) => this.#look(leave));
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#cancel?.();
+    this.#probe.close();
+  }
+
+  #look(leave: () => void): void {
+    const { time } = this.#options;
+    const { timeoutMs } = this.#watched.check;
+    const begunAt = time.now();
+    const finish = (reason: string | undefined) => {
+      cancelTimeout();
+      if (this.#ended) return;
+      this.#heard(reason);
+      const { healthCheckFrequencyMs } = this.#watched.balancer;
+      const restMs = jittered(healthCheckFrequencyMs) - (time.now() - begunAt);
+      this.#cancel = time.after(Math.max(0, restMs), () => this.begin());
+      leave();
+    };
+    const cancelTimeout = time.after(timeoutMs, () => {
+      this.#probe.stop();
+      finish(`no answer within ${timeoutMs} ms`);
+    });
+    this.#cancel = cancelTimeout;
+    this.#probe.begin(finish);
+  }
+
+  #heard(reason: string | undefined): void {
+    const { table, time, log } = this.#options;
+    const { balancer, balanced, check } = this.#watched;
+    const before = this.#standing;
+    const after = judge(before, reason === undefined, check);
+    this.#standing = after;
+    if (after.verdict !== 'unknown') table.setVerdict(balanced.row, after.verdict, time.clock());
+    if (after.verdict === before.verdict) return;
+    const fields = { upstream: balancer.name, peer: balanced.address, verdict: after.verdict };
+    if (after.verdict === 'ill') log.warn({ ...fields, reason }, 'peer became ill');
+    else log.info(fields, 'peer became healthy');
   }
 }
 
 /** Up to 10 % sooner or later, so that many hosts do not probe a peer at the same instant. */
 function jittered(intervalMs: number): number {
   return intervalMs * (0.9 + Math.random() * 0.2);
-}
-
-/**
- * With a peer that speaks TLS, the handshake is part of being healthy.
- *
- * @returns `ok`, or why not
- */
-function probe(
-  peer: HttpPeer,
-  timeoutMs: number,
-  { dial, time }: ProberOptions,
-  stopping: AbortSignal,
-): Promise<string> {
-  return new Promise((resolve) => {
-    const end = (result: string) => {
-      cancel();
-      stopping.removeEventListener('abort', stop);
-      giveUp();
-      resolve(result);
-    };
-    const stop = () => end('stopped');
-    const cancel = time.after(timeoutMs, () => end(`no connection within ${timeoutMs} ms`));
-    stopping.addEventListener('abort', stop, { once: true });
-    const listener: ConnectListener = {
-      onConnected(connected) {
-        connected((transport) => {
-          transport.destroy();
-          return NOBODY;
-        });
-        end('ok');
-      },
-      onFailed: (error) => end(error.message),
-    };
-    const giveUp = dial(peer, listener);
-  });
-}
-
-function pause(ms: number, time: Time, stopping: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      cancel();
-      stopping.removeEventListener('abort', end);
-      resolve();
-    };
-    const cancel = time.after(ms, end);
-    stopping.addEventListener('abort', end, { once: true });
-  });
 }

@@ -126,6 +126,18 @@ export class HttpPeer {
     this.wayKey = wayKeyOf(this);
     this.poolKey = poolKeyOf(this, options.groupKey);
   }
+
+  /**
+   * The same host, reached in the same way, at another port.
+   *
+   * @throws {TypeError} a Unix socket has none, or it is not from 1 to 65535
+   */
+  atPort(port: number): HttpPeer {
+    const { host, address, upstream } = this;
+    if (this.path !== undefined) throw new TypeError(`peer ${address} has no port`);
+    const other = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    return new HttpPeer(other, { ...this.#options, upstream });
+  }
 }
 
 /** Between parts that cannot hold it. A program may make a peer for each request, and JSON would take a microsecond. */

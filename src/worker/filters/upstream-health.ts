@@ -1,0 +1,29 @@
+/** What a configuration file says about the health of peers, as the options of a balancer. */
+import type { UpstreamSettings } from '../../shared/config/settings.ts';
+import { TcpHealthCheck, type HealthCheck } from '../balance/health-check.ts';
+import { HttpHealthCheck } from '../balance/http-health-check.ts';
+
+type HealthCheckSettings = NonNullable<UpstreamSettings['health_check']>;
+
+export function healthCheckFrom(settings: HealthCheckSettings): HealthCheck {
+  const common = {
+    timeoutMs: settings.timeout,
+    consecutiveSuccess: settings.consecutive_success,
+    consecutiveFailure: settings.consecutive_failure,
+    ...(settings.port !== undefined && { port: settings.port }),
+  };
+  if (settings.type === 'tcp') return new TcpHealthCheck(common);
+  const { path, method, host, headers = {}, statuses, keep_alive: keepAlive } = settings;
+  const { body_pattern: pattern } = settings;
+  const body = pattern === undefined ? settings.body : new RegExp(pattern, 'm');
+  return new HttpHealthCheck({
+    ...common,
+    path,
+    method,
+    ...(host !== undefined && { host }),
+    headers,
+    statuses,
+    ...(body !== undefined && { body }),
+    keepAlive,
+  });
+}
