@@ -282,8 +282,8 @@ const values = [
     'upstreams.api.balance: expected "round_robin" or "random" or "consistent" or "fnv_hash" or "maglev", got "randon"; did you mean "random"?',
   ],
   [
-    'upstreams: { api: { peers: [h:1], health_check: { type: http } } }',
-    'upstreams.api.health_check.type: expected "tcp", got "http"',
+    'upstreams: { api: { peers: [h:1], health_check: { type: icmp } } }',
+    'upstreams.api.health_check.type: expected "tcp" or "http", got "icmp"',
   ],
   [
     'upstreams: { api: { peers: [h:1], health_check: { type: tcp, intervall: 5s } } }',
