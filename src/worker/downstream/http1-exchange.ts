@@ -22,6 +22,11 @@ import type { ParsedRequest } from '../protocol/http1/request-head.ts';
 import { SMALL_WRITE, type Transport } from '../transport/transport.ts';
 import type { Http1Connection } from './http1-connection.ts';
 
+type FramedBody = Exclude<AnswerBody, 'undecided' | 'tunnel'>;
+
+/** Leaves room in a small write for the head. */
+const MAX_HELD = SMALL_WRITE / 2;
+
 export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   readonly request: RequestHead;
   readonly refusal: ProxyError | undefined;
@@ -47,6 +52,11 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   #owed: number | undefined;
   /** Text that was not yet given to the kernel: the head, small body pieces, chunk framing. */
   #unsent = '';
+  /**
+   * The head of an undecided body, as long as all of it that is known waits in `#unsent`: a short
+   * one is often at its end before it is written, and then its length is known.
+   */
+  #heldHead: ResponseHead | undefined;
   #finished = false;
   #tunnel = false;
 
@@ -129,7 +139,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   }
 
   sendHead(head: ResponseHead, body: 'none'): undefined;
-  sendHead(head: ResponseHead, body: number | 'unknown' | 'tunnel'): OutgoingBody;
+  sendHead(head: ResponseHead, body: number | 'unknown' | 'undecided' | 'tunnel'): OutgoingBody;
   sendHead(head: ResponseHead, body: AnswerBody): OutgoingBody | undefined {
     if (this.headSent) throw new Error('a final response head was sent already');
     this.headSent = true;
@@ -140,15 +150,35 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
       this.#unsent = responseHeadText(head, '');
       return this;
     }
-    const framing = this.#frame(head, body);
     // Whoever asked for an upgrade may have sent bytes of the other protocol already.
     const mayGoOn = this.keepAliveWanted && this.upgrade === undefined;
     if (!mayGoOn || !this.#connection.mayKeepAlive()) this.#keepAlive = false;
-    this.#unsent = responseHeadText(head, framing + this.#connectionField());
+    if (body === 'undecided' && this.#mayHaveBody(head.status)) {
+      this.#heldHead = head;
+      return this;
+    }
+    this.#frameHead(head, body === 'undecided' ? 'unknown' : body);
     if (body !== 'none' && this.#mayHaveBody(head.status)) return this;
 
     this.#finish();
     return body === 'none' ? undefined : IGNORED;
+  }
+
+  /** Puts the head in front of what is not written yet. */
+  #frameHead(head: ResponseHead, body: FramedBody): void {
+    const framing = this.#frame(head, body);
+    const held = this.#unsent;
+    this.#unsent = responseHeadText(head, framing + this.#connectionField());
+    if (held === '') return;
+    this.#unsent += this.#chunked ? `${chunkHead(held.length)}${held}\r\n` : held;
+  }
+
+  /** There is more to come than was held back. */
+  #frameHeldHead(): void {
+    const head = this.#heldHead;
+    if (head === undefined) return;
+    this.#heldHead = undefined;
+    this.#frameHead(head, 'unknown');
   }
 
   /**
@@ -157,7 +187,7 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
    *
    * @returns the lines that are missing
    */
-  #frame({ status, headers }: ResponseHead, body: Exclude<AnswerBody, 'tunnel'>): string {
+  #frame({ status, headers }: ResponseHead, body: FramedBody): string {
     // An answer to HEAD, and a 304, may name the length of a body that does not follow.
     if (hasNoBody(status) || (this.#isHead && typeof body !== 'number')) {
       headers.delete('transfer-encoding');
@@ -187,6 +217,13 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
     if (this.#tunnel) this.#connection.tunnelMoved();
     this.#countAgainstPromise(length);
     this.bytesSent += length;
+    if (this.#heldHead !== undefined) {
+      if (this.#unsent.length + length <= MAX_HELD) {
+        this.#unsent += bytes.latin1Slice(from, end);
+        return !this.#connection.isWriteBlocked;
+      }
+      this.#frameHeldHead();
+    }
     if (this.#chunked) this.#unsent += chunkHead(length);
     if (this.#unsent.length + length <= SMALL_WRITE) {
       this.#unsent += bytes.latin1Slice(from, end);
@@ -213,7 +250,9 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
   }
 
   flush(): void {
-    if (this.#unsent.length === 0 || this.#finished) return;
+    if (this.#finished) return;
+    this.#frameHeldHead();
+    if (this.#unsent.length === 0) return;
     const text = this.#unsent;
     this.#unsent = '';
     if (!this.#transport.writeText(text)) this.#connection.writeWasBlocked();
@@ -230,9 +269,17 @@ export class Http1Exchange implements Exchange, IncomingBody, OutgoingBody {
       this.flush();
       return this.#connection.halfClose();
     }
+    if (this.#heldHead !== undefined) this.#endHeld(this.#heldHead, trailers);
     if (this.#owed !== undefined && this.#owed > 0) return this.abort();
     if (this.#chunked) this.#unsent += lastChunk(trailers);
     this.#finish();
+  }
+
+  /** The whole body is at hand; only trailers need chunks (RFC 9112 §7.1.2). */
+  #endHeld(head: ResponseHead, trailers: Headers | undefined): void {
+    this.#heldHead = undefined;
+    this.#frameHead(head, trailers === undefined ? this.#unsent.length : 'unknown');
+    this.#owed = undefined;
   }
 
   #finish(): void {

@@ -37,9 +37,11 @@ export interface TlsFacts {
 
 /**
  * What follows a response head: no body at all, so many bytes, a body of unknown
- * length, or whatever the protocol is that a 101 has changed to.
+ * length, or whatever the protocol is that a 101 has changed to. The length of an
+ * undecided one is unknown, too, but will be told to the client if the body ends
+ * before there is a reason to write the head.
  */
-export type AnswerBody = 'none' | number | 'unknown' | 'tunnel';
+export type AnswerBody = 'none' | number | 'unknown' | 'undecided' | 'tunnel';
 
 export interface AbortListener {
   onAborted(error: ProxyError): void;
@@ -107,7 +109,7 @@ export interface Exchange {
    * `body` is `'none'`, the body follows through the returned writer.
    */
   sendHead(head: ResponseHead, body: 'none'): undefined;
-  sendHead(head: ResponseHead, body: number | 'unknown' | 'tunnel'): OutgoingBody;
+  sendHead(head: ResponseHead, body: number | 'unknown' | 'undecided' | 'tunnel'): OutgoingBody;
   sendHead(head: ResponseHead, body: AnswerBody): OutgoingBody | undefined;
   /** After a 101: everything that the client sends from now on. */
   startTunnel(): IncomingBody;

@@ -1,7 +1,8 @@
 /** Leads bodies through the phases of a program, and holds those to the length they promise. */
 import type { IncomingBody } from '../http/body.ts';
 import type { Headers } from '../http/headers.ts';
-import { FilteredBody, type BodyPhases } from './filtered-body.ts';
+import { FilteredBody, type BodyPhases, type BodyStage } from './filtered-body.ts';
+import type { Phases } from './proxy-http.ts';
 import type { ProxyService } from './proxy-service.ts';
 import type { Session } from './session.ts';
 
@@ -16,67 +17,54 @@ export function promisedLength(headers: Headers): number | undefined {
   );
 }
 
-export function requestBodyFor(
-  session: Session,
-  body: IncomingBody,
-  length: number | undefined,
-  service: ProxyService,
-): FilteredBody {
-  const phases = { pieces: piecesThrough('requestBodyFilter', session, service) };
-  return filtered(body, phases, length, session, service);
+/** What bodies of requests pass; `undefined`: nothing. */
+export function requestBodyPhases(phases: Phases<unknown>): BodyPhases | undefined {
+  return inOrder([{ pieces: piecesThrough('requestBodyFilter', phases) }]);
 }
 
-/**
- * The peer's body, through the phases near the peer and then through those near
- * the client; there is at least one.
- */
-export function responseBodyFor(
-  session: Session,
-  body: IncomingBody,
-  headers: Headers,
-  service: ProxyService,
-): FilteredBody {
-  const promised = service.changesResponseBodies ? promisedLength(headers) : body.length;
-  const fromPeer = {
-    pieces: piecesThrough('upstreamResponseBodyFilter', session, service),
-    trailers: trailersThrough('upstreamResponseTrailerFilter', session, service),
-  };
-  const toClient = {
-    pieces: piecesThrough('responseBodyFilter', session, service),
-    trailers: trailersThrough('responseTrailerFilter', session, service),
-  };
-  if (isEmpty(toClient)) return filtered(body, fromPeer, promised, session, service);
-  // The promise is made to the client: only what reaches it can break it.
-  const lengthBetween = toClient.pieces === undefined ? promised : undefined;
-  const between = isEmpty(fromPeer)
-    ? body
-    : filtered(body, fromPeer, lengthBetween, session, service);
-  return filtered(between, toClient, promised, session, service);
+/** What bodies of responses pass: near the peer first, then near the client; `undefined`: nothing. */
+export function responseBodyPhases(phases: Phases<unknown>): BodyPhases | undefined {
+  return inOrder([
+    {
+      pieces: piecesThrough('upstreamResponseBodyFilter', phases),
+      trailers: trailersThrough('upstreamResponseTrailerFilter', phases),
+    },
+    {
+      pieces: piecesThrough('responseBodyFilter', phases),
+      trailers: trailersThrough('responseTrailerFilter', phases),
+    },
+  ]);
 }
 
-function isEmpty({ pieces, trailers }: BodyPhases): boolean {
-  return pieces === undefined && trailers === undefined;
+function inOrder(all: readonly BodyStage[]): BodyPhases | undefined {
+  const stages = all.filter(
+    ({ pieces, trailers }) => pieces !== undefined || trailers !== undefined,
+  );
+  if (stages.length === 0) return undefined;
+  return { stages, changesBodies: stages.some(({ pieces }) => pieces !== undefined) };
 }
 
 function piecesThrough(
   phase: 'requestBodyFilter' | 'upstreamResponseBodyFilter' | 'responseBodyFilter',
-  session: Session,
-  { phases }: ProxyService,
-): BodyPhases['pieces'] {
+  phases: Phases<unknown>,
+): BodyStage['pieces'] {
   if (phases[phase] === undefined) return undefined;
-  return { phase, filter: (piece, endOfBody) => phases[phase]!(session, piece, endOfBody) };
+  return {
+    phase,
+    filter: (session, piece, endOfBody) => phases[phase]!(session, piece, endOfBody),
+  };
 }
 
 function trailersThrough(
   phase: 'upstreamResponseTrailerFilter' | 'responseTrailerFilter',
-  session: Session,
-  { phases }: ProxyService,
-): BodyPhases['trailers'] {
+  phases: Phases<unknown>,
+): BodyStage['trailers'] {
   if (phases[phase] === undefined) return undefined;
-  return { phase, filter: (trailers) => phases[phase]!(session, trailers) };
+  return { phase, filter: (session, trailers) => phases[phase]!(session, trailers) };
 }
 
-function filtered(
+/** @param length that the head promises to whoever gets the body; `undefined`: none */
+export function filtered(
   body: IncomingBody,
   phases: BodyPhases,
   length: number | undefined,
@@ -84,6 +72,7 @@ function filtered(
   { deadlines, phaseTimeoutMs }: ProxyService,
 ): FilteredBody {
   return new FilteredBody(body, {
+    session,
     phases,
     length,
     deadlines,

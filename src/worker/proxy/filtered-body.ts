@@ -1,8 +1,8 @@
 /**
- * A body that passes a phase of the program on its way. Pieces are copied for
- * it, so that it may keep them; bodies that no phase looks at never come here.
+ * A body that passes phases of the program on its way. Pieces are copied for
+ * them, so that they may keep them; bodies that no phase looks at never come here.
  *
- * While the phase waits, the source pauses. What it still delivers waits here:
+ * While a phase waits, the source pauses. What it still delivers waits here:
  * no more than it had read already.
  */
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
@@ -11,22 +11,33 @@ import type { BodyReceiver, IncomingBody } from '../http/body.ts';
 import type { Headers } from '../http/headers.ts';
 import { phaseTimeout } from './patience.ts';
 import { isPending, type Awaitable, type BodyOutcome, type PhaseName } from './proxy-http.ts';
-import { asProxyError } from './session.ts';
+import { asProxyError, type Session } from './session.ts';
 
-/** The phases of one direction at one place; both are optional. */
-export interface BodyPhases {
+/** What a body passes at one place of its way; both are optional. */
+export interface BodyStage {
   readonly pieces?:
     | {
         readonly phase: PhaseName;
-        filter(piece: Buffer, endOfBody: boolean): Awaitable<BodyOutcome>;
+        filter(session: Session, piece: Buffer, endOfBody: boolean): Awaitable<BodyOutcome>;
       }
     | undefined;
   readonly trailers?:
-    | { readonly phase: PhaseName; filter(trailers: Headers): Awaitable<void> }
+    | {
+        readonly phase: PhaseName;
+        filter(session: Session, trailers: Headers): Awaitable<void>;
+      }
     | undefined;
 }
 
+/** All stages of one direction, in their order; the same for all requests of a service. */
+export interface BodyPhases {
+  readonly stages: readonly BodyStage[];
+  /** One of them looks at pieces, and may change their length. */
+  readonly changesBodies: boolean;
+}
+
 export interface FilteredBodyOptions {
+  readonly session: Session;
   readonly phases: BodyPhases;
   /** What the head promises; `undefined`: nothing. */
   readonly length: number | undefined;
@@ -41,13 +52,14 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
   readonly length: number | undefined;
   deadlineAt = NEVER;
   readonly #source: IncomingBody;
+  readonly #session: Session;
   readonly #phases: BodyPhases;
   readonly #deadlines: Deadlines;
   readonly #phaseTimeoutMs: number;
   #receiver: BodyReceiver | undefined;
   /** The phase that is waited for. */
   #pending: PhaseName | undefined;
-  #waiting: Buffer[] = [];
+  #waiting: Buffer[] | undefined;
   #sourceEnded = false;
   #trailers: Headers | undefined;
   #paused = false;
@@ -56,6 +68,7 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
 
   constructor(source: IncomingBody, options: FilteredBodyOptions) {
     this.#source = source;
+    this.#session = options.session;
     this.#phases = options.phases;
     this.length = options.length;
     this.#deadlines = options.deadlines;
@@ -85,19 +98,19 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
   /** Nobody takes the body from here any more. */
   detach(): void {
     this.#over = true;
-    this.#waiting = [];
+    this.#waiting = undefined;
     this.#settled();
-    if (this.#source instanceof FilteredBody) this.#source.detach();
   }
 
   // ── from the source ───────────────────────────────────────────────────────
 
   onData(bytes: Buffer, from: number, end: number): void {
     if (this.#over) return;
-    if (this.#phases.pieces === undefined) return this.#receiver!.onData(bytes, from, end);
-    const piece = Buffer.from(bytes.subarray(from, end));
-    if (this.#pending === undefined) return this.#filter(piece, false);
-    this.#waiting.push(piece);
+    if (!this.#phases.changesBodies) return this.#receiver!.onData(bytes, from, end);
+    const piece = Buffer.allocUnsafe(end - from);
+    bytes.copy(piece, 0, from, end);
+    if (this.#pending === undefined) return this.#pass(0, piece, false);
+    (this.#waiting ??= []).push(piece);
     this.#source.pause();
   }
 
@@ -109,7 +122,7 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
     if (this.#over) return;
     this.#sourceEnded = true;
     this.#trailers = trailers;
-    if (this.#pending === undefined) this.#filterEnd();
+    if (this.#pending === undefined) this.#pass(0, EMPTY, true);
   }
 
   onError(error: ProxyError): void {
@@ -120,50 +133,66 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
 
   // ── through the phases ────────────────────────────────────────────────────
 
-  #filter(piece: Buffer, endOfBody: boolean): void {
-    const step = this.#phases.pieces!;
-    let outcome: Awaitable<BodyOutcome>;
-    try {
-      outcome = step.filter(piece, endOfBody);
-    } catch (thrown) {
-      return this.#fail(asProxyError(thrown, step.phase));
+  /** Through the stages from that one on, and then to whoever takes the body. */
+  #pass(from: number, piece: Buffer, endOfBody: boolean): void {
+    const { stages } = this.#phases;
+    let bytes = piece;
+    for (let at = from; at < stages.length; at++) {
+      const step = stages[at]!.pieces;
+      if (step !== undefined && (endOfBody || bytes.length > 0)) {
+        let outcome: Awaitable<BodyOutcome>;
+        try {
+          outcome = step.filter(this.#session, bytes, endOfBody);
+        } catch (thrown) {
+          return this.#fail(asProxyError(thrown, step.phase));
+        }
+        if (isPending(outcome)) {
+          const unchanged = bytes;
+          return this.#waitFor(step.phase, outcome, (decided) =>
+            this.#passed(at, asBuffer(decided ?? unchanged), endOfBody),
+          );
+        }
+        if (outcome !== undefined) bytes = asBuffer(outcome);
+      }
+      if (endOfBody && this.#trailers !== undefined && this.#waitsForTrailers(at, bytes)) return;
     }
-    if (!isPending(outcome)) return this.#filtered(outcome ?? piece, endOfBody);
-    this.#waitFor(step.phase, outcome, (decided) => this.#filtered(decided ?? piece, endOfBody));
+    this.#deliver(bytes, endOfBody);
   }
 
-  #filtered(outcome: Uint8Array | string, endOfBody: boolean): void {
-    const bytes = typeof outcome === 'string' ? Buffer.from(outcome) : asBuffer(outcome);
-    this.#delivered += bytes.length;
-    if (this.length !== undefined && this.#delivered > this.length) {
-      return this.#fail(this.#lengthBroken(`${this.#delivered} or more`));
-    }
-    if (bytes.length > 0) this.#receiver!.onData(bytes, 0, bytes.length);
-    if (endOfBody) this.#filterTrailers();
+  /** That stage has decided about the pieces. */
+  #passed(at: number, bytes: Buffer, endOfBody: boolean): void {
+    const hasTrailers = endOfBody && this.#trailers !== undefined;
+    if (hasTrailers && this.#waitsForTrailers(at, bytes)) return;
+    this.#pass(at + 1, bytes, endOfBody);
   }
 
-  #filterEnd(): void {
-    if (this.#phases.pieces === undefined) this.#filterTrailers();
-    else this.#filter(EMPTY, true);
-  }
-
-  #filterTrailers(): void {
-    const trailers = this.#trailers;
-    const { trailers: step } = this.#phases;
-    if (trailers === undefined || step === undefined) return this.#end();
+  /** @returns true: the stages after that one have to wait for its phase, or it has failed */
+  #waitsForTrailers(at: number, bytes: Buffer): boolean {
+    const step = this.#phases.stages[at]!.trailers;
+    if (step === undefined) return false;
     let done: Awaitable<void>;
     try {
-      done = step.filter(trailers);
+      done = step.filter(this.#session, this.#trailers!);
     } catch (thrown) {
-      return this.#fail(asProxyError(thrown, step.phase));
+      this.#fail(asProxyError(thrown, step.phase));
+      return true;
     }
-    if (isPending(done)) this.#waitFor(step.phase, done, () => this.#end());
-    else this.#end();
+    if (!isPending(done)) return false;
+    this.#waitFor(step.phase, done, () => this.#pass(at + 1, bytes, true));
+    return true;
   }
 
-  #end(): void {
+  #deliver(bytes: Buffer, endOfBody: boolean): void {
+    if (bytes.length > 0) {
+      this.#delivered += bytes.length;
+      if (this.length !== undefined && this.#delivered > this.length) {
+        return this.#fail(this.#lengthBroken(`${this.#delivered} or more`));
+      }
+      this.#receiver!.onData(bytes, 0, bytes.length);
+    }
+    if (!endOfBody || this.#over) return;
     const isShort = this.length !== undefined && this.#delivered < this.length;
-    if (isShort && this.#phases.pieces !== undefined) {
+    if (isShort && this.#phases.changesBodies) {
       return this.#fail(this.#lengthBroken(String(this.#delivered)));
     }
     this.#over = true;
@@ -193,9 +222,9 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
   /** With what has come while a phase was waited for. */
   #goOn(): void {
     while (this.#pending === undefined && !this.#over) {
-      const piece = this.#waiting.shift();
-      if (piece !== undefined) this.#filter(piece, false);
-      else if (this.#sourceEnded) return this.#filterEnd();
+      const piece = this.#waiting?.shift();
+      if (piece !== undefined) this.#pass(0, piece, false);
+      else if (this.#sourceEnded) return this.#pass(0, EMPTY, true);
       else {
         this.#receiver!.onIdle();
         if (!this.#paused) this.#source.resume();
@@ -215,7 +244,7 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
   }
 
   #lengthBroken(got: string): ProxyError {
-    const { phase } = this.#phases.pieces!;
+    const { phase } = this.#phases.stages.findLast(({ pieces }) => pieces !== undefined)!.pieces!;
     return new ProxyError(
       'internal/body-length',
       `expected ${this.length} bytes from ${phase}, as Content-Length promises, got ${got}`,
@@ -231,7 +260,8 @@ export class FilteredBody implements IncomingBody, BodyReceiver, Expiring {
   }
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
+function asBuffer(bytes: Uint8Array | string): Buffer {
+  if (typeof bytes === 'string') return Buffer.from(bytes);
   return Buffer.isBuffer(bytes)
     ? bytes
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

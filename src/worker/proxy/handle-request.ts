@@ -25,7 +25,7 @@ import type { PeerConnection } from '../upstream/peer-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import type { ResponseReceiver } from '../upstream/response-receiver.ts';
 import { Answer, type BodyPieces } from './answer.ts';
-import { promisedLength, requestBodyFor, responseBodyFor } from './body-phases.ts';
+import { filtered, promisedLength } from './body-phases.ts';
 import type { FilteredBody } from './filtered-body.ts';
 import { refuseMethod } from './methods.ts';
 import { headOf, sendWhole, takesBody } from './own-answer.ts';
@@ -290,9 +290,10 @@ class RequestRun
       session.body = new ReplayableBody(session.body!);
     }
     const body = session.body!;
-    if (this.#service.phases.requestBodyFilter === undefined) return body;
+    const { requestBodies } = this.#service;
+    if (requestBodies === undefined) return body;
     const length = promisedLength(request.headers);
-    this.#filteredUpload = requestBodyFor(session, body, length, this.#service);
+    this.#filteredUpload = filtered(body, requestBodies, length, session, this.#service);
     return this.#filteredUpload;
   }
 
@@ -429,8 +430,8 @@ class RequestRun
     this.phase = undefined;
     if (outcome === 'retry' && this.#mayAskAgain()) return this.#askAgain(head.status);
     this.#giveBudget();
-    const { phases } = this.#service;
-    if (this.#service.changesResponseBodies && this.#tunnel === undefined) {
+    const { phases, responseBodies } = this.#service;
+    if (responseBodies?.changesBodies === true && this.#tunnel === undefined) {
       head.headers.remove(CONTENT_LENGTH);
     }
     if (phases.responseFilter === undefined) return this.#passOn(head, body);
@@ -451,11 +452,15 @@ class RequestRun
       return this.#end(undefined);
     }
     let passed = body;
-    if (this.#service.seesResponseBodies) {
-      this.#filteredDownload = responseBodyFor(session, body, head.headers, this.#service);
+    const { responseBodies } = this.#service;
+    if (responseBodies !== undefined) {
+      const length = responseBodies.changesBodies ? promisedLength(head.headers) : body.length;
+      this.#filteredDownload = filtered(body, responseBodies, length, session, this.#service);
       passed = this.#filteredDownload;
     }
-    const sink = this.#exchange.sendHead(head, passed.length ?? 'unknown');
+    // What phases may have changed often keeps its length, and clients like to know it.
+    const unknown = body.length === undefined ? 'unknown' : 'undecided';
+    const sink = this.#exchange.sendHead(head, passed.length ?? unknown);
     new Transfer(passed, sink, this).start();
   }
 

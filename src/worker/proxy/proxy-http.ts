@@ -173,7 +173,8 @@ export interface Phases<Ctx> {
    *
    * - Runs once; for Sluice's own answers and those of phases only with `responseFilterFor: 'all-answers'`.
    * - With a body phase of the response the head has no Content-Length any more, since that phase may change the
-   *   length, and the body goes out in chunks; setting the field promises the new length.
+   *   length. A short body gets its new length once its end is known; any other goes out in chunks. Setting the
+   *   field promises the new length.
    * - Throwing fails the request.
    */
   responseFilter?(session: Session<Ctx>, response: ResponseHead): Awaitable<void>;
@@ -182,7 +183,8 @@ export interface Phases<Ctx> {
    * The peer's body, as it comes from the peer.
    *
    * - Runs for each piece, in order, then once with an empty one and `endOfBody`. Not for responses without a
-   *   body, and not for the bytes of a tunnel. The piece is yours to keep.
+   *   body, and not for the bytes of a tunnel. The piece is yours to keep; unless you return another, the phase
+   *   that follows gets the same memory.
    * - May return bytes or text to pass on instead; empty ones drop the piece.
    * - While it waits, the peer waits.
    * - Throwing cuts the response.

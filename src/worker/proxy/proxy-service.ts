@@ -9,6 +9,8 @@ import type { ForwardedOptions } from '../http/forwarded.ts';
 import type { PathAllowances } from '../http/path.ts';
 import type { AccessLog } from '../observe/access-log.ts';
 import type { Connector } from '../upstream/connector.ts';
+import { requestBodyPhases, responseBodyPhases } from './body-phases.ts';
+import type { BodyPhases } from './filtered-body.ts';
 import { isPending, type PhaseName, type Phases, type ProxyHttp } from './proxy-http.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import { asProxyError, Session } from './session.ts';
@@ -49,10 +51,10 @@ export class ProxyService {
   readonly requestTimeoutMs: number | undefined;
   /** `responseFilter` also sees answers that no peer has given. */
   readonly filtersOwnAnswers: boolean;
-  /** There are phases that may change the length of a response's body. */
-  readonly changesResponseBodies: boolean;
-  /** There are phases that a response's body or its trailers pass. */
-  readonly seesResponseBodies: boolean;
+  /** What bodies of requests pass on their way up; `undefined`: nothing looks at them. */
+  readonly requestBodies: BodyPhases | undefined;
+  /** What bodies of responses pass on their way down; `undefined`: nothing looks at them. */
+  readonly responseBodies: BodyPhases | undefined;
   readonly forwarding: ForwardedOptions;
   readonly paths: PathAllowances;
   readonly #subrequests: SubrequestHost;
@@ -73,13 +75,8 @@ export class ProxyService {
     this.phaseTimeoutMs = parts.phaseTimeoutMs;
     this.requestTimeoutMs = parts.requestTimeoutMs;
     this.filtersOwnAnswers = parts.proxy.responseFilterFor === 'all-answers';
-    this.changesResponseBodies =
-      this.phases.responseBodyFilter !== undefined ||
-      this.phases.upstreamResponseBodyFilter !== undefined;
-    this.seesResponseBodies =
-      this.changesResponseBodies ||
-      this.phases.responseTrailerFilter !== undefined ||
-      this.phases.upstreamResponseTrailerFilter !== undefined;
+    this.requestBodies = requestBodyPhases(this.phases);
+    this.responseBodies = responseBodyPhases(this.phases);
     this.forwarding = parts.forwarding;
     this.paths = parts.paths;
     this.#subrequests = parts.subrequests;

@@ -102,13 +102,13 @@ export class SubrequestExchange implements Exchange, OutgoingBody {
   // ── the answer ────────────────────────────────────────────────────────────
 
   sendHead(head: ResponseHead, body: 'none'): undefined;
-  sendHead(head: ResponseHead, body: number | 'unknown' | 'tunnel'): OutgoingBody;
+  sendHead(head: ResponseHead, body: number | 'unknown' | 'undecided' | 'tunnel'): OutgoingBody;
   sendHead(head: ResponseHead, body: AnswerBody): OutgoingBody | undefined {
     if (this.headSent) throw new Error('a final response head was sent already');
     this.headSent = true;
     // No length that nobody will keep to.
     head.headers.delete('transfer-encoding');
-    if (body === 'unknown') head.headers.delete('content-length');
+    if (body === 'unknown' || body === 'undecided') head.headers.delete('content-length');
     if (typeof body === 'number') head.headers.set('Content-Length', String(body));
     const hasBody = body !== 'none' && takesBody(this.request.method, head.status);
     if (hasBody && !this.#isOver) this.#sink = this.#receiver.bodySink();

@@ -22,7 +22,7 @@ export function upstreamRequest(
   setForwarded(request.headers, exchange, service.forwarding);
   // A client of HTTP/1.0 may leave it out; a request of HTTP/1.1 may not (RFC 9112 §3.2).
   if (authority === '') request.headers.set('Host', hostOf(session.peer!));
-  if (service.phases.requestBodyFilter !== undefined && session.body !== undefined) {
+  if (service.requestBodies !== undefined && session.body !== undefined) {
     request.headers.remove(CONTENT_LENGTH);
   }
   return request;

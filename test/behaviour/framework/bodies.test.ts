@@ -9,6 +9,9 @@ const program = fileURLToPath(new URL('programs/bodies.ts', import.meta.url));
 
 const MEGABYTES = 8 * 1024 * 1024;
 
+/** Too much to be held back until its end is known. */
+const LONG = 'x'.repeat(20_000);
+
 const changes = [
   { name: 'leave a body as it is', query: '', up: 'hello', down: 'reply' },
   { name: 'change it', query: 'up=shout&down=shout', up: 'HELLO', down: 'REPLY' },
@@ -28,6 +31,7 @@ const changes = [
 ];
 
 test('the body phases of a program', async (t) => {
+  let goOn = () => {};
   const peer = await startPeer(t, (request, response, body) => {
     if (request.url!.includes('echo')) {
       response.end(body);
@@ -40,7 +44,22 @@ test('the body phases of a program', async (t) => {
       response.end();
       return;
     }
+    if (request.url!.includes('chunked')) {
+      response.write('re');
+      response.end('ply');
+      return;
+    }
+    if (request.url!.includes('long')) {
+      response.setHeader('content-length', LONG.length);
+      response.end(LONG);
+      return;
+    }
     response.setHeader('content-length', 5);
+    if (request.url!.includes('paced')) {
+      response.write('re');
+      goOn = () => response.end('ply');
+      return;
+    }
     response.end('reply');
   });
   const sluice = await startSluice(t, `peer: '${peer.address}'`, { program });
@@ -53,8 +72,8 @@ test('the body phases of a program', async (t) => {
         const answer = await sluice.get(target, { method: 'POST', body: 'hello' });
 
         assert.equal(answer.body, down);
-        assert.equal(answer.headers['content-length'], undefined);
-        assert.equal(answer.headers['transfer-encoding'], 'chunked');
+        assert.equal(answer.headers['content-length'], String(down.length));
+        assert.equal(answer.headers['transfer-encoding'], undefined);
         assert.equal(lastRequest().body.toString(), up);
         assert.equal(lastRequest().headers['content-length'], undefined);
       });
@@ -69,6 +88,36 @@ test('the body phases of a program', async (t) => {
     assert.equal(answer.headers['content-length'], '12');
     assert.equal(lastRequest().body.toString(), 'hello and more');
     assert.equal(lastRequest().headers['content-length'], '14');
+  });
+
+  await t.test('leave a long body, and one without a length, to be told in chunks', async () => {
+    for (const [target, body] of [
+      ['/long?down=shout', LONG.toUpperCase()],
+      ['/chunked?down=shout', 'REPLY'],
+    ] as const) {
+      const answer = await sluice.get(target);
+      assert.equal(answer.body, body);
+      assert.equal(answer.headers['content-length'], undefined, target);
+      assert.equal(answer.headers['transfer-encoding'], 'chunked', target);
+    }
+  });
+
+  await t.test('hold back nothing that the peer has sent before it pauses', async () => {
+    const client = await rawClient(t, sluice.port);
+    client.send('GET /paced?down=shout HTTP/1.1\r\nHost: a\r\n\r\n');
+    await client.receives(/transfer-encoding: chunked\r\n\r\n2\r\nRE\r\n$/i);
+    goOn();
+    await client.receives(/\r\n\r\n2\r\nRE\r\n3\r\nPLY\r\n0\r\n\r\n$/);
+  });
+
+  await t.test('do not cost a client of HTTP/1.0 its connection', async () => {
+    const client = await rawClient(t, sluice.port);
+    for (let n = 0; n < 2; n++) {
+      client.send('GET /?down=grow HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n');
+      await client.receives(
+        new RegExp(`(content-length: 14\r\n.*reply and more.*){${n + 1}}$`, 'is'),
+      );
+    }
   });
 
   for (const length of ['4', '6']) {
