@@ -27,6 +27,7 @@ export class CopiedSluice implements Subject, AsyncDisposable {
   /** The one that serves is the last. */
   readonly #supervisors: Supervisor[] = [];
   #isLarger = false;
+  #isOver = false;
 
   private constructor(options: CopiedSluiceOptions) {
     this.#options = options;
@@ -45,7 +46,9 @@ export class CopiedSluice implements Subject, AsyncDisposable {
     }
   }
 
+  /** What is done to it meanwhile fails. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
     await Promise.all(this.#supervisors.map((supervisor) => supervisor.end()));
   }
 
@@ -101,6 +104,8 @@ export class CopiedSluice implements Subject, AsyncDisposable {
   }
 
   #launch(args: readonly string[]): Supervisor {
+    // Nobody would end it.
+    if (this.#isOver) throw new ProveFailure('the proof is over');
     const { command, confFile } = this.#options;
     const supervisor = new Supervisor([...command, '-c', confFile, ...args]);
     this.#supervisors.push(supervisor);

@@ -71,7 +71,7 @@ async function killWorker({ subject, connections }: Stage): Promise<void> {
   process.kill(victim, 'SIGSTOP');
   while (!isStopped(victim)) await new Promise((resolve) => setImmediate(resolve));
   const ports = new Set(subject.endpoints.map(({ port }) => port));
-  connections.doom(acceptedBy(victim, ports));
+  connections.doom(await acceptedBy(victim, ports));
   process.kill(victim, 'SIGKILL');
   await subject.replaced(victim, workers.length);
   connections.forgetAnnounced();

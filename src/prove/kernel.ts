@@ -2,7 +2,8 @@
  * What the kernel knows about a process: whether it is stopped, and which
  * connections it has accepted. Linux only, and only for processes of one's own user.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { pairOf } from './wire/connections.ts';
 
 /** Stopped by a signal: from then on it accepts nothing and answers nothing. */
@@ -13,32 +14,36 @@ export function isStopped(pid: number): boolean {
 }
 
 /**
- * The connections to `ports` that a process holds, as pairs of ports seen from the client.
+ * The connections to `ports` that a process holds, as pairs of ports seen from the client. The
+ * kernel takes tens of milliseconds to write its tables, in which the clients must not stand still.
  *
  * @throws {Error} no such process, or it belongs to somebody else
  */
-export function acceptedBy(pid: number, ports: ReadonlySet<number>): string[] {
-  const inodes = socketInodes(pid);
-  return ['tcp', 'tcp6']
-    .flatMap((table) => rowsOf(`/proc/${pid}/net/${table}`))
+export async function acceptedBy(pid: number, ports: ReadonlySet<number>): Promise<string[]> {
+  const inodes = await socketInodes(pid);
+  const tables = await Promise.all(
+    ['tcp', 'tcp6'].map((table) => rowsOf(`/proc/${pid}/net/${table}`)),
+  );
+  return tables
+    .flat()
     .filter(({ remotePort }) => remotePort !== 0) // listening
     .filter(({ inode, localPort }) => inodes.has(inode) && ports.has(localPort))
     .map(({ localPort, remotePort }) => pairOf(remotePort, localPort));
 }
 
-function socketInodes(pid: number): ReadonlySet<string> {
+async function socketInodes(pid: number): Promise<ReadonlySet<string>> {
   const folder = `/proc/${pid}/fd`;
   const inodes = new Set<string>();
-  for (const fd of readdirSync(folder)) {
-    const inode = /^socket:\[(\d+)\]$/.exec(readlink(`${folder}/${fd}`))?.[1];
+  for (const fd of await readdir(folder)) {
+    const inode = /^socket:\[(\d+)\]$/.exec(await targetOf(`${folder}/${fd}`))?.[1];
     if (inode !== undefined) inodes.add(inode);
   }
   return inodes;
 }
 
-function readlink(path: string): string {
+async function targetOf(path: string): Promise<string> {
   try {
-    return readlinkSync(path);
+    return await readlink(path);
   } catch {
     return ''; // closed since the folder was read
   }
@@ -54,8 +59,8 @@ interface TcpRow {
 const ENDED = ' 06 ';
 
 /** `proc(5)`: sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode … */
-function rowsOf(table: string): TcpRow[] {
-  const [, ...lines] = readFileSync(table, 'latin1').trimEnd().split('\n');
+async function rowsOf(table: string): Promise<TcpRow[]> {
+  const [, ...lines] = (await readFile(table, 'latin1')).trimEnd().split('\n');
   const alive = lines.filter((line) => !line.includes(ENDED));
   return alive.map((line) => {
     const [, local = '', remote = '', , , , , , , inode = ''] = line.trim().split(/\s+/);

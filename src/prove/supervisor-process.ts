@@ -14,8 +14,7 @@ export class Supervisor {
   readonly #listeners = new Set<(line: string) => void>();
 
   constructor([file = '', ...args]: readonly string[]) {
-    // In a group of its own: Ctrl-C is for us, who still have to count and to clean up.
-    this.#process = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    this.#process = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.gone = promise;
     this.#process.once('error', () => resolve());

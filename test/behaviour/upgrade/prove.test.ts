@@ -3,11 +3,13 @@ import { describe, test } from 'node:test';
 import {
   closedPort,
   edge,
+  eventually,
   launch,
   pemFiles,
   startPeer,
   temporaryFile,
 } from '../../support/index.ts';
+import { processesWhere } from '../../support/processes.ts';
 import { proveLossless, type Proof } from '../../support/prove.ts';
 
 const ONLY_KILLS = ['--upgrades', '0', '--reloads', '0', '--kills'];
@@ -78,6 +80,31 @@ services:
     assert.match(refused.stderr, /does not reach the origin of the proof \(wrong: status 502;/);
   });
 
+  const ends = [
+    { name: 'Ctrl-C', signal: 'SIGINT' },
+    { name: 'a kill', signal: 'SIGKILL' },
+  ] as const;
+  for (const { name, signal } of ends) {
+    test(`leaves no process behind after ${name}`, async (t) => {
+      const proof = launch(t, ['prove-upgrade', '--threads', '1', '--grace', '1']);
+      const session = await eventually(async () => {
+        const [leader] = processesWhere(({ parent }) => parent === proof.pid);
+        // The proof itself, a supervisor, a worker.
+        const isUnderWay = leader !== undefined && membersOf(leader.pid).length >= 3;
+        return isUnderWay ? leader.pid : undefined;
+      }, 'the proof to be under way');
+
+      proof.process.kill(signal);
+      const { code } = await proof.ended;
+      await eventually(
+        async () => (membersOf(session).length === 0 ? true : undefined),
+        'all of them to be gone',
+      );
+
+      assert.equal(code, signal === 'SIGINT' ? 1 : null);
+    });
+  }
+
   const wrong = [
     { args: ['--kills', 'many'], says: /--kills: expected a whole number from 0 to/ },
     { args: ['--running', 'here'], says: /--running: expected an address such as/ },
@@ -102,3 +129,7 @@ services:
     });
   }
 });
+
+function membersOf(session: number) {
+  return processesWhere((process) => process.session === session);
+}

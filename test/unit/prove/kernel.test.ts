@@ -14,8 +14,10 @@ test('the kernel tells which connections a process has accepted', async (t) => {
   t.after(() => client.destroy());
   await accepted;
 
-  assert.deepEqual(acceptedBy(process.pid, new Set([port])), [pairOf(client.localPort!, port)]);
-  assert.deepEqual(acceptedBy(process.pid, new Set([port + 1])), []);
-  assert.deepEqual(acceptedBy(process.ppid, new Set([port])), []);
+  assert.deepEqual(await acceptedBy(process.pid, new Set([port])), [
+    pairOf(client.localPort!, port),
+  ]);
+  assert.deepEqual(await acceptedBy(process.pid, new Set([port + 1])), []);
+  assert.deepEqual(await acceptedBy(process.ppid, new Set([port])), []);
   assert.ok(!isStopped(process.pid));
 });
