@@ -85,6 +85,8 @@ export interface SegmentStatus {
   readonly name: string;
   /** In bytes. */
   readonly size: number;
+  /** Process id of the supervisor that made it, this one or a predecessor; undefined if that one's release did not say. */
+  readonly madeBy: number | undefined;
 }
 
 export type DrainReason = 'stopping' | 'handed-off';

@@ -249,7 +249,7 @@ export async function startSupervisor(
         control: control?.path,
         workers: fleet.slots,
         restarts: fleet.restarts,
-        segments: store.inventory.map(({ name, size }) => ({ name, size })),
+        segments: store.status,
       }),
       reload: (stop) => reloader.reload(stop),
       upgrade: (stop) => upgradeBySpawning(giver, stop),

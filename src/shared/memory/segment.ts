@@ -11,6 +11,7 @@
  *                                              choose keys that collide, and in the
  *                                              segment, so that an upgrade keeps them
  *       24  i32   evictions of rows that were still in use   any worker, by atomic add
+ *       28  u32   id of the process that created it          whoever creates it
  */
 import { randomBytes } from 'node:crypto';
 import type { Libc } from './libc.ts';
@@ -62,6 +63,7 @@ export function createSegment(spec: SegmentSpec, libc: Libc | undefined): Segmen
   header.setUint32(4, spec.layout, true);
   header.setFloat64(8, total, true);
   new Uint8Array(buffer).set(randomBytes(8), 16);
+  header.setUint32(28, process.pid, true);
   return { ...spec, buffer, offset: HEADER_BYTES, fd };
 }
 
@@ -93,6 +95,11 @@ export function seedOf({ buffer }: Segment): readonly [number, number] {
 /** Before anybody uses the second one: its table will hold hashes of the first one's. */
 export function copySeed(from: Segment, to: Segment): void {
   new Uint8Array(to.buffer).set(new Uint8Array(from.buffer, 16, 8), 16);
+}
+
+/** The process that created it, which may be a predecessor of long ago; undefined if its release did not say. */
+export function makerOf({ buffer }: Segment): number | undefined {
+  return new DataView(buffer).getUint32(28, true) || undefined;
 }
 
 /** The one word of the header that changes: how often a table had to give up a row in use. */

@@ -27,8 +27,12 @@ export function showStatus(data: unknown): string {
     lines.push(table(['WORKER', 'STATE', 'PID'], rows));
   }
   if (segments !== undefined && segments.length > 0) {
-    const rows = segments.map(({ name, size }) => [name, `${Math.ceil(size / 1024)} KiB`]);
-    lines.push('', table(['SHARED MEMORY', 'SIZE'], rows));
+    const rows = segments.map(({ name, size, madeBy }) => [
+      name,
+      `${Math.ceil(size / 1024)} KiB`,
+      madeBy === undefined ? '-' : `process ${madeBy}`,
+    ]);
+    lines.push('', table(['SHARED MEMORY', 'SIZE', 'MADE BY'], rows));
   }
   return lines.join('\n');
 }

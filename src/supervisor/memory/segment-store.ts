@@ -8,11 +8,13 @@ import {
   copySeed,
   createSegment,
   isSameTable,
+  makerOf,
   mapSegment,
   type Segment,
   type SegmentSpec,
 } from '../../shared/memory/segment.ts';
 import type { InheritedSegment } from '../inheritance.ts';
+import type { SegmentStatus } from '../operations.ts';
 
 /** Fills a new table from the one of that name that was there before. */
 export type Fill = (from: Segment, to: Segment, isInherited: boolean) => void;
@@ -76,6 +78,13 @@ export class SegmentStore {
     }
     this.#current = [...list];
     this.#inherited = [];
+  }
+
+  /** What operators are shown: the memory that is shared. */
+  get status(): SegmentStatus[] {
+    return this.#current
+      .filter(({ fd }) => fd !== undefined)
+      .map((segment) => ({ name: segment.name, size: segment.size, madeBy: makerOf(segment) }));
   }
 
   /** For a successor; the descriptors stay ours. */

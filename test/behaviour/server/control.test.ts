@@ -49,7 +49,7 @@ describe('verbs', () => {
     assert.match(forPeople.stdout, new RegExp(`process ${sluice.pid}: serving`));
     assert.match(forPeople.stdout, new RegExp(`edge on 127\\.0\\.0\\.1:${sluice.port}`));
     assert.match(forPeople.stdout, /^1 +ready +\d+$/m);
-    assert.match(forPeople.stdout, /^peers +\d+ KiB$/m);
+    assert.match(forPeople.stdout, new RegExp(`^peers +\\d+ KiB +process ${sluice.pid}$`, 'm'));
 
     const forPrograms = JSON.parse((await call('status', '--json')).stdout) as {
       state: string;

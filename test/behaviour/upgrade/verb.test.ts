@@ -35,6 +35,9 @@ test('sluice upgrade starts the successor, waits for it, and says so', async (t)
   );
   assert.equal((await exited(old)).code, 0);
   assert.equal((await old.get('/')).status, 200);
+  const status = await launch(t, ['status', '-c', conf]).ended;
+  assert.match(status.stdout, new RegExp(`process ${successor}: serving`));
+  assert.match(status.stdout, new RegExp(`^peers +\\d+ KiB +process ${old.pid}$`, 'm'));
 });
 
 test('sluice upgrade to a broken configuration is refused with its problems, and nothing has changed', async (t) => {

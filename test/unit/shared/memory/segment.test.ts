@@ -5,6 +5,7 @@ import {
   createSegment,
   evictionsOf,
   HEADER_BYTES,
+  makerOf,
   mapSegment,
   seedOf,
   type SegmentSpec,
@@ -28,6 +29,14 @@ describe('a segment of one process', () => {
     assert.equal(buffer.byteLength, HEADER_BYTES + 4_096);
     assert.equal(offset, HEADER_BYTES);
     assert.equal(fd, undefined);
+  });
+
+  test('names the process that made it, or nobody if its release did not say', () => {
+    const segment = createSegment(SPEC, undefined);
+    assert.equal(makerOf(segment), process.pid);
+
+    new DataView(segment.buffer).setUint32(28, 0, true);
+    assert.equal(makerOf(segment), undefined);
   });
 
   test('is zeroed behind the header, and has no evictions', () => {
