@@ -101,6 +101,7 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
         bindToIpv4: upstream.bind_to_ipv4 ?? settings.client_bind_to_ipv4[0],
         bindToIpv6: upstream.bind_to_ipv6 ?? settings.client_bind_to_ipv6[0],
         tcpKeepAlive: keepAliveOf(upstream),
+        proxyProtocol: upstream.proxy_protocol,
         proxy: proxyOf(upstream),
         ...tlsOptions(upstream, settings, readPem),
       },

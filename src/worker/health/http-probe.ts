@@ -58,18 +58,22 @@ export class HttpProbe implements Probe, ResponseReceiver, BodyReceiver, Connect
   }
 
   #connect(): void {
-    this.#giveUp = this.#parts.dial(this.#peer, {
-      onConnected: (connected) => {
-        this.#giveUp = undefined;
-        let made: UpstreamConnection | undefined;
-        connected((transport) => {
-          made = new UpstreamConnection(this.#peer, transport, this.#parts.deadlines, this);
-          return made;
-        });
-        this.#ask(made!);
+    this.#giveUp = this.#parts.dial(
+      this.#peer,
+      {
+        onConnected: (connected) => {
+          this.#giveUp = undefined;
+          let made: UpstreamConnection | undefined;
+          connected((transport) => {
+            made = new UpstreamConnection(this.#peer, transport, this.#parts.deadlines, this);
+            return made;
+          });
+          this.#ask(made!);
+        },
+        onFailed: (error) => this.#end(error.message),
       },
-      onFailed: (error) => this.#end(error.message),
-    });
+      this.#peer.proxyHeader(undefined),
+    );
   }
 
   #ask(connection: UpstreamConnection): void {

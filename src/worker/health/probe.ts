@@ -48,16 +48,20 @@ class ConnectProbe implements Probe {
   }
 
   begin(done: Verdict): void {
-    this.#giveUp = this.#dial(this.#peer, {
-      onConnected(connected) {
-        connected((transport) => {
-          transport.destroy();
-          return NOBODY;
-        });
-        done(undefined);
+    this.#giveUp = this.#dial(
+      this.#peer,
+      {
+        onConnected(connected) {
+          connected((transport) => {
+            transport.destroy();
+            return NOBODY;
+          });
+          done(undefined);
+        },
+        onFailed: (error) => done(error.message),
       },
-      onFailed: (error) => done(error.message),
-    });
+      this.#peer.proxyHeader(undefined),
+    );
   }
 
   stop(): void {

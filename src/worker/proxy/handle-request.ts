@@ -37,6 +37,7 @@ import {
   type ResponseOutcome,
   type RetryOutcome,
 } from './proxy-http.ts';
+import { proxyHeaderFor } from './proxy-header.ts';
 import { ReplayableBody } from './replayable-body.ts';
 import { mayRepeat } from './retry-policy.ts';
 import { asProxyError, type FailedAttempt } from './session.ts';
@@ -158,7 +159,9 @@ class RequestRun
     this.session.peer = peer;
     // Where one pooled connection was closed, the others may be, too.
     const mayReuse = !this.#metClosed;
-    const open = mayReuse ? this.#service.connector.reuse(peer, this.#isShareable()) : undefined;
+    const open = mayReuse
+      ? this.#service.connector.reuse(peer, this.#isShareable(), proxyHeaderFor(peer, this.session))
+      : undefined;
     if (open === undefined) return this.#dial(peer, (made) => this.#connected(made, made.asNew));
     this.#connected(open, open.asReused);
   }
@@ -166,7 +169,7 @@ class RequestRun
   #dial(peer: HttpPeer, next: (connection: UpstreamConnection) => void): void {
     this.session.connection = undefined;
     const wait = ++this.wait;
-    this.#service.connector.connect(peer).then(
+    this.#service.connector.connect(peer, proxyHeaderFor(peer, this.session)).then(
       (connection) => {
         if (this.isLate(wait)) return connection.close();
         this.guarded(() => {
@@ -266,7 +269,7 @@ class RequestRun
   #sendElsewhere(request: RequestHead): void {
     this.#dropReserved();
     const peer = this.session.peer!;
-    const pooled = this.#service.connector.reuse(peer, false);
+    const pooled = this.#service.connector.reuse(peer, false, proxyHeaderFor(peer, this.session));
     if (pooled === undefined) {
       return this.#dial(peer, (made) => {
         this.#reserve(made, made.asNew);

@@ -43,11 +43,12 @@ export class Connector {
    * A connection that is open already, at once; `undefined` if there is none.
    *
    * @param isShareable the request may be sent behind others (`UpstreamConnection.send`)
+   * @param proxyHeader what the connection must have begun with
    */
-  reuse(peer: HttpPeer, isShareable: boolean): UpstreamConnection | undefined {
-    const shared =
-      isShareable && peer.pipelining > 1 ? this.#pool.takeShared(peer.poolKey) : undefined;
-    const connection = shared ?? this.#pool.take(peer.poolKey);
+  reuse(peer: HttpPeer, isShareable: boolean, proxyHeader: string): UpstreamConnection | undefined {
+    const poolKey = poolKeyOf(peer, proxyHeader);
+    const shared = isShareable && peer.pipelining > 1 ? this.#pool.takeShared(poolKey) : undefined;
+    const connection = shared ?? this.#pool.take(poolKey);
     if (connection !== undefined) this.#recorder.upstream(peer.upstream).reused();
     return connection;
   }
@@ -55,22 +56,30 @@ export class Connector {
   /**
    * A new connection.
    *
+   * @param proxyHeader of the PROXY protocol, sent before anything else; empty: none
    * @throws {ProxyError} `upstream/connect-refused`, `-timeout` or `-failed`,
    *   `upstream/proxy-refused`, `upstream/tls-handshake-failed`,
    *   `upstream/certificate-refused`; the peer has seen no request
    */
-  connect(peer: HttpPeer): Promise<UpstreamConnection> {
+  connect(peer: HttpPeer, proxyHeader: string): Promise<UpstreamConnection> {
+    const poolKey = poolKeyOf(peer, proxyHeader);
     return new Promise((resolve, reject) => {
       const succeed = (connected: Connected) => {
         this.#recorder.upstream(peer.upstream).opened();
         connected((transport) => {
-          const connection = new UpstreamConnection(peer, transport, this.#deadlines, this.#events);
+          const connection = new UpstreamConnection(
+            peer,
+            transport,
+            this.#deadlines,
+            this.#events,
+            poolKey,
+          );
           if (peer.pipelining > 1) this.#pool.share(connection);
           resolve(connection);
           return connection;
         });
       };
-      new Attempt(peer, this.#deadlines, succeed, reject).start(this.#dial);
+      new Attempt(peer, this.#deadlines, succeed, reject).start(this.#dial, proxyHeader);
     });
   }
 
@@ -84,6 +93,11 @@ export class Connector {
     this.#closed = true;
     this.#pool.close();
   }
+}
+
+/** What a peer was told about a client holds for that client only. */
+function poolKeyOf({ poolKey }: HttpPeer, proxyHeader: string): string {
+  return proxyHeader === '' ? poolKey : `${poolKey}\0${proxyHeader}`;
 }
 
 function codeOf(error: NodeJS.ErrnoException): ErrorCode {
@@ -125,8 +139,8 @@ class Attempt implements DialListener, Expiring {
     this.deadlineAt = this.#stepEndsAt();
   }
 
-  start(dialPeer: Dial): void {
-    this.#stop = dialPeer(this.#peer, this);
+  start(dialPeer: Dial, proxyHeader: string): void {
+    this.#stop = dialPeer(this.#peer, this, proxyHeader);
   }
 
   #stepEndsAt(): number {

@@ -16,16 +16,21 @@ export interface DialListener extends ConnectListener {
   onStep?(step: DialStep): void;
 }
 
-/** @returns stops it, if it has not ended yet */
-export type Dial = (peer: HttpPeer, listener: DialListener) => () => void;
+/**
+ * @param proxyHeader of the PROXY protocol, for a peer that wants one: the first bytes it gets
+ * @returns stops it, if it has not ended yet
+ */
+export type Dial = (peer: HttpPeer, listener: DialListener, proxyHeader: string) => () => void;
 
-export const dial: Dial = (peer, listener) => {
+export const dial: Dial = (peer, listener, proxyHeader) => {
   const { tls } = peer;
   if (tls === undefined && peer.connector === undefined && peer.proxy === undefined) {
-    return peer.path === undefined ? connect(peer, listener) : connectUnix(peer.path, listener);
+    const direct = proxyHeader === '' ? listener : beginningWith(proxyHeader, listener);
+    return peer.path === undefined ? connect(peer, direct) : connectUnix(peer.path, direct);
   }
   let stop = openStream(peer, listener, {
     onStream(stream) {
+      if (proxyHeader !== '') stream.write(proxyHeader, 'latin1');
       if (tls === undefined) return listener.onConnected((ownerOf) => over(stream, ownerOf));
       listener.onStep?.('handshake');
       stop = shakeHands(stream, peer.wayKey, tls, listener);
@@ -34,6 +39,20 @@ export const dial: Dial = (peer, listener) => {
   });
   return () => stop();
 };
+
+/** Written before the owner has a say, and in one packet with what it writes. */
+function beginningWith(proxyHeader: string, listener: ConnectListener): ConnectListener {
+  return {
+    onConnected: (connected) =>
+      listener.onConnected((ownerOf) =>
+        connected((transport) => {
+          transport.writeText(proxyHeader);
+          return ownerOf(transport);
+        }),
+      ),
+    onFailed: (error) => listener.onFailed(error),
+  };
+}
 
 function openStream(peer: HttpPeer, dialing: DialListener, listener: StreamListener): () => void {
   const { connector, proxy } = peer;

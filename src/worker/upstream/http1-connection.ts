@@ -52,6 +52,8 @@ export interface ConnectionEvents {
 
 export class UpstreamConnection implements TransportOwner, Expiring, IncomingBody, OutgoingBody {
   readonly peer: HttpPeer;
+  /** Connections with equal keys are interchangeable. */
+  readonly poolKey: string;
   deadlineAt = NEVER;
   /** When it went into the pool, in milliseconds on the scale of the deadlines. */
   restsSince = 0;
@@ -100,8 +102,10 @@ export class UpstreamConnection implements TransportOwner, Expiring, IncomingBod
     transport: Transport,
     deadlines: Deadlines,
     events: ConnectionEvents,
+    poolKey = peer.poolKey,
   ) {
     this.peer = peer;
+    this.poolKey = poolKey;
     this.#transport = transport;
     this.#deadlines = deadlines;
     this.#events = events;

@@ -56,6 +56,7 @@ export const peerChecks = {
   bindToIpv4: (value) => (isIPv4(String(value)) ? undefined : 'an IPv4 address'),
   bindToIpv6: (value) => (isIPv6(String(value)) ? undefined : 'an IPv6 address'),
   tcpKeepAlive: keepAlive,
+  proxyProtocol: (value) => (value === 'v1' || value === 'v2' ? undefined : '"v1" or "v2"'),
   proxy: any,
   connector: (value) => (typeof value === 'function' ? undefined : 'a function'),
 } satisfies Record<string, Check>;

@@ -3,6 +3,11 @@ import type { Duplex } from 'node:stream';
 import { refuseUnknown } from '../../shared/config/options.ts';
 import { clientTls, type ClientTls, type ClientTlsOptions } from '../tls/client-tls.ts';
 import type { TcpKeepAlive } from '../transport/node-internals.ts';
+import {
+  proxyHeader,
+  type ProxiedConnection,
+  type ProxyProtocolVersion,
+} from '../protocol/proxy-protocol/encode.ts';
 import { connectProxy, type ConnectProxy, type ConnectProxyOptions } from './connect-proxy.ts';
 import { parsePeerAddress } from './peer-address.ts';
 import { checkPeerOptions, peerChecks } from './peer-options.ts';
@@ -45,6 +50,11 @@ export interface PeerOptions extends ClientTlsOptions {
    * Node.js 24 knows only `idleMs`; there it asks every second, 10 times.
    */
   readonly tcpKeepAlive?: TcpKeepAlive | false | undefined;
+  /**
+   * Tells the peer who the client is in a header of the PROXY protocol, before anything else is sent. A
+   * connection then belongs to one client connection and is never used for another's requests. Default: none.
+   */
+  readonly proxyProtocol?: ProxyProtocolVersion | undefined;
   /** Reaches the peer through a proxy that is asked with CONNECT. Default: none. */
   readonly proxy?: ConnectProxyOptions | undefined;
   /** Makes the connections, in place of Sluice. */
@@ -80,6 +90,7 @@ export class HttpPeer {
   readonly bindToIpv6: string | undefined;
   /** `undefined`: off. */
   readonly tcpKeepAlive: TcpKeepAlive | undefined;
+  readonly proxyProtocol: ProxyProtocolVersion | undefined;
   readonly proxy: ConnectProxy | undefined;
   readonly connector: PeerConnector | undefined;
   /** `undefined`: the peer speaks HTTP from the first byte on. */
@@ -120,6 +131,7 @@ export class HttpPeer {
     this.bindToIpv6 = options.bindToIpv6;
     const { tcpKeepAlive = KEEP_ALIVE } = options;
     this.tcpKeepAlive = tcpKeepAlive === false ? undefined : tcpKeepAlive;
+    this.proxyProtocol = options.proxyProtocol;
     this.proxy = options.proxy && connectProxy(address, options.proxy);
     this.connector = options.connector;
     this.tls = options.tls === true ? clientTls(host, options) : undefined;
@@ -128,7 +140,18 @@ export class HttpPeer {
   }
 
   /**
-   * The same host, reached in the same way, at another port.
+   * What a connection to the peer begins with, one byte per character; empty without the PROXY protocol.
+   *
+   * @param connection of the client; `undefined`: there is none, as for a probe
+   */
+  proxyHeader(connection: ProxiedConnection | undefined): string {
+    const { proxyProtocol } = this;
+    return proxyProtocol === undefined ? '' : proxyHeader(proxyProtocol, connection);
+  }
+
+  /**
+   * The same host, reached in the same way, at another port; without the PROXY protocol, which is a matter
+   * of the port.
    *
    * @throws {TypeError} a Unix socket has none, or it is not from 1 to 65535
    */
@@ -136,7 +159,7 @@ export class HttpPeer {
     const { host, address, upstream } = this;
     if (this.path !== undefined) throw new TypeError(`peer ${address} has no port`);
     const other = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    return new HttpPeer(other, { ...this.#options, upstream });
+    return new HttpPeer(other, { ...this.#options, upstream, proxyProtocol: undefined });
   }
 }
 
@@ -157,7 +180,7 @@ function poolKeyOf(peer: HttpPeer, groupKey = ''): string {
   // making are over once there is one.
   const bounds =
     `${peer.readTimeoutMs} ${peer.writeTimeoutMs} ${peer.idleTimeoutMs} ${peer.maxIdle} ` +
-    `${peer.pipelining} ${idleMs} ${intervalMs} ${count}`;
+    `${peer.pipelining} ${idleMs} ${intervalMs} ${count} ${peer.proxyProtocol ?? ''}`;
   // These two may hold anything, so their lengths say where they end.
   const named = `${upstream.length} ${upstream}${groupKey.length} ${groupKey}`;
   return peer.wayKey + SEPARATOR + (tls?.key ?? '') + SEPARATOR + bounds + SEPARATOR + named;

@@ -29,7 +29,7 @@ export class Pool {
 
   /** A new connection that several requests may be under way on. */
   share(connection: UpstreamConnection): void {
-    const { poolKey } = connection.peer;
+    const { poolKey } = connection;
     const known = this.#shared.get(poolKey);
     if (known === undefined) this.#shared.set(poolKey, [connection]);
     else known.push(connection);
@@ -51,8 +51,8 @@ export class Pool {
 
   /** Keeps the connection, or closes it where a bound says no. */
   put(connection: UpstreamConnection): void {
-    const { peer } = connection;
-    const ofPeer = this.#listOf(peer.poolKey);
+    const { peer, poolKey } = connection;
+    const ofPeer = this.#listOf(poolKey);
     if (peer.idleTimeoutMs === 0 || ofPeer.length >= peer.maxIdle || this.#maxIdle === 0) {
       return connection.close();
     }
@@ -69,20 +69,20 @@ export class Pool {
   }
 
   #forgetShared(connection: UpstreamConnection): void {
-    const open = this.#shared.get(connection.peer.poolKey);
+    const open = this.#shared.get(connection.poolKey);
     const at = open?.indexOf(connection) ?? -1;
     if (open === undefined || at < 0) return;
     open.splice(at, 1);
-    if (open.length === 0) this.#shared.delete(connection.peer.poolKey);
+    if (open.length === 0) this.#shared.delete(connection.poolKey);
   }
 
   #forgetIdle(connection: UpstreamConnection): void {
-    const ofPeer = this.#byPeer.get(connection.peer.poolKey);
+    const ofPeer = this.#byPeer.get(connection.poolKey);
     const at = ofPeer?.indexOf(connection) ?? -1;
     if (ofPeer === undefined || at < 0) return;
     ofPeer.splice(at, 1);
     this.#size -= 1;
-    if (ofPeer.length === 0) this.#byPeer.delete(connection.peer.poolKey);
+    if (ofPeer.length === 0) this.#byPeer.delete(connection.poolKey);
   }
 
   close(): void {

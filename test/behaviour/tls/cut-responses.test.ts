@@ -94,14 +94,18 @@ function readWithPauses(peer: HttpPeer, path: string, turns: number) {
         transport.destroy();
       },
     });
-    dial(peer, {
-      onConnected: (connected) =>
-        connected((transport) => {
-          transport.writeText(`GET ${path} HTTP/1.1\r\n\r\n`);
-          return ownerOf(transport);
-        }),
-      onFailed: reject,
-    });
+    dial(
+      peer,
+      {
+        onConnected: (connected) =>
+          connected((transport) => {
+            transport.writeText(`GET ${path} HTTP/1.1\r\n\r\n`);
+            return ownerOf(transport);
+          }),
+        onFailed: reject,
+      },
+      '',
+    );
   });
 }
 

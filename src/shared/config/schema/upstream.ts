@@ -223,6 +223,12 @@ export const upstream = z
       .optional()
       .describe('Source address of connections to IPv6 peers. Default: `client_bind_to_ipv6`.'),
     tcp_keepalive: tcpKeepalive.prefault({}).describe('Not for peers on Unix sockets.'),
+    proxy_protocol: z
+      .enum(['v1', 'v2'])
+      .optional()
+      .describe(
+        'Tells the peers the address of the client in a header of the PROXY protocol, before anything else is sent. Connections are then kept for one connection of one client, and probes at another `port` come without the header. Default: none.',
+      ),
     proxy: upstreamProxy
       .optional()
       .describe('Reaches the peers through a proxy that is asked with CONNECT.'),

@@ -61,6 +61,7 @@ const variants: { readonly [Name in keyof Required<PeerOptions>]: readonly PeerO
   bindToIpv4: ['127.0.0.2'],
   bindToIpv6: ['::1'],
   tcpKeepAlive: [false, { idleMs: 1_000, intervalMs: 1_000, count: 1 }],
+  proxyProtocol: ['v1', 'v2'],
   proxy: [
     { address: '127.0.0.1:1' },
     { address: '127.0.0.1:2' },
@@ -163,6 +164,7 @@ describe('an option of a peer is refused', () => {
     { options: { pipelining: 0 }, says: /a whole number from 1 on, got 0/ },
     { options: { bindToIpv4: '::1' }, says: /"bindToIpv4" to be an IPv4 address, got "::1"/ },
     { options: { bindToIpv6: '127.0.0.1' }, says: /"bindToIpv6" to be an IPv6 address/ },
+    { options: { proxyProtocol: 'v3' }, says: /"proxyProtocol" to be "v1" or "v2", got "v3"/ },
     {
       options: { tcpKeepAlive: true },
       says: /\{ idleMs, intervalMs, count \} with times from 1,000/,
