@@ -1,7 +1,8 @@
 /** `-d`: the process that was called starts the one that stays, and ends when that is ready. */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Settings } from '../shared/config/settings.ts';
+import { openLogFile } from '../shared/log/log-file.ts';
 import { launch } from './launch.ts';
 import { StartupError } from './startup-error.ts';
 
@@ -44,7 +45,7 @@ function openOutput({ error_log, working_directory = '' }: Settings): number | '
   if (error_log === undefined) return 'ignore';
   const path = resolve(working_directory, error_log);
   try {
-    return openSync(path, 'a', 0o640);
+    return openLogFile(path);
   } catch (thrown) {
     throw new StartupError(`cannot write error_log ${path}: ${(thrown as Error).message}`, {
       cause: thrown,

@@ -2,12 +2,13 @@
  * The process log: one JSON object per line, through pino. The only file that
  * knows pino. Access logs are written elsewhere, in batches.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import boom from 'sonic-boom';
 import { openLibc } from '../memory/libc.ts';
 import { redirectStandardOutput } from './standard-output.ts';
 import { errorFields } from './error-fields.ts';
+import { openLogFile } from './log-file.ts';
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 export type Fields = Readonly<Record<string, unknown>>;
@@ -73,20 +74,18 @@ export function createLog(options: LogOptions): Log {
 
 function open(destination: string): boom.SonicBoom {
   const toFile = destination !== 'stderr';
-  if (toFile) checkWritable(destination);
-  const stream = new boom.SonicBoom({
-    ...(toFile ? { dest: destination, mkdir: false, append: true } : { fd: 2 }),
-    sync: true,
-    maxLength: MAX_WAITING_BYTES,
-  });
+  const fd = toFile ? openErrorLog(destination) : 2;
+  const stream = new boom.SonicBoom({ fd, sync: true, maxLength: MAX_WAITING_BYTES });
+  // What `reopen` opens.
+  if (toFile) Object.assign(stream, { file: destination });
   // A full disk or a closed pipe must not end the process, nor keep it from ending.
   stream.on('error', () => {});
   return stream;
 }
 
-function checkWritable(path: string): void {
+function openErrorLog(path: string): number {
   try {
-    closeSync(openSync(path, 'a', 0o640));
+    return openLogFile(path);
   } catch (thrown) {
     throw new Error(`cannot write error_log ${path}: ${(thrown as Error).message}`, {
       cause: thrown,
@@ -118,7 +117,7 @@ function wrap(logger: Logger, stream: boom.SonicBoom, options: LogOptions): Log 
     reopen() {
       if (destination === 'stderr') return;
       try {
-        checkWritable(destination);
+        closeSync(openErrorLog(destination));
         stream.reopen();
         if (ownsOutput) redirectOutput(destination);
       } catch (thrown) {

@@ -7,7 +7,8 @@
  * the kernel does not mix: of any size to a file opened for appending, of at
  * most 4,096 bytes to a pipe (POSIX, PIPE_BUF).
  */
-import { closeSync, openSync, write } from 'node:fs';
+import { closeSync, write } from 'node:fs';
+import { openLogFile } from '../../shared/log/log-file.ts';
 import { inOnePiece } from '../../shared/text/in-one-piece.ts';
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 
@@ -69,7 +70,7 @@ export function openAccessLog(destination: string, options: AccessLogOptions): A
 
 function openFile(path: string): number {
   try {
-    return openSync(path, 'a', 0o640);
+    return openLogFile(path);
   } catch (thrown) {
     throw new Error(`cannot write access_log ${path}: ${(thrown as Error).message}`, {
       cause: thrown,

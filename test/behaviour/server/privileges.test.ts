@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -143,6 +153,30 @@ describe('with a user to run as', asRoot, () => {
       return Promise.resolve(/EACCES.*error log not reopened/.test(text) || undefined);
     }, 'the reason');
   });
+
+  for (const more of [[], ['-d']]) {
+    test(`a link in the place of a log file is not followed (${['-c FILE', ...more].join(' ')})`, async (t) => {
+      const { folder, logs } = folders(t);
+      chownSync(logs, NOBODY, NOBODY);
+      const precious = join(folder, 'precious');
+      writeFileSync(precious, 'precious');
+      for (const setting of ['error_log', 'access_log']) {
+        const log = join(logs, `${setting}.txt`);
+        symlinkSync(precious, log);
+        lchownSync(log, NOBODY, NOBODY);
+        const yaml = `version: 1\nuser: nobody\n${setting}: ${log}${service('127.0.0.1:0')}`;
+        const conf = temporaryFile(t, 'conf.yaml', yaml.replace(/^ {2}/gm, ''));
+
+        const { code, stderr } = await launch(t, ['-c', conf, ...more]).ended;
+
+        assert.equal(code, 1);
+        assert.match(stderr, /cannot write .* is a symbolic link of user 65534, and root follows/);
+        assert.match(stderr, /name the file itself, or remove the link/);
+      }
+      assert.equal(readFileSync(precious, 'utf8'), 'precious');
+      assert.equal(statSync(precious).uid, 0);
+    });
+  }
 
   test('the pid file and the control socket are theirs', async (t) => {
     const { folder } = folders(t);
