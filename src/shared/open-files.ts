@@ -15,3 +15,15 @@ export function openFilesLimit(): number {
     return ASSUMED_LIMIT;
   }
 }
+
+/** The message of a call that has failed, with what to do if this process may open no more files. */
+export function explainSystemError({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'EMFILE':
+      return `${message}; raise the limit on open files (ulimit -n, or LimitNOFILE= of the service)`;
+    case 'ENFILE':
+      return `${message}; raise the limit on open files of the machine (sysctl fs.file-max)`;
+    default:
+      return message;
+  }
+}

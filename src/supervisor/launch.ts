@@ -6,6 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { explainSystemError } from '../shared/open-files.ts';
 import { readLine } from './control/line-reader.ts';
 
 export interface Launch {
@@ -90,7 +91,7 @@ async function reported(
 function endOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
-    child.once('error', (error) => resolve(error.message));
+    child.once('error', (error) => resolve(explainSystemError(error)));
   });
 }
 

@@ -1,9 +1,11 @@
 /** Upgrades that fail: whatever happens to the successor, the process that serves goes on, and says why. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
   existsSync,
+  readdirSync,
   readFileSync,
   statSync,
   writeFileSync,
@@ -29,6 +31,18 @@ async function isUnharmed({ old, pidFile }: Pair): Promise<void> {
   assert.equal((await old.get('/')).body, 'one');
   assert.equal(Number(readFileSync(pidFile, 'utf8')), old.pid);
   assert.ok(!old.logs.some(({ msg }) => msg === 'worker died; replacing it'));
+}
+
+/** Up to the first that is free: then there is none. */
+function openFilesOf(pid: number): number {
+  const open = new Set(readdirSync(`/proc/${pid}/fd`));
+  let first = 0;
+  while (open.has(String(first))) first += 1;
+  return first;
+}
+
+function limitOpenFiles(pid: number, limit: number): void {
+  execFileSync('prlimit', ['--pid', String(pid), `--nofile=${limit}:`]);
 }
 
 async function isUpgradable(pair: Pair): Promise<void> {
@@ -90,6 +104,24 @@ describe('a successor that waits at the upgrade socket', () => {
     assert.match(String(reason), /^the successor \(process \d+\) has ended$/);
     await isUnharmed(pair);
     await isUpgradable(pair);
+  });
+
+  test('is of no use to a process that is out of open files, which says what to do', async (t) => {
+    const pair = await startPair(t, 'text: one', { program });
+    const { old } = pair;
+    const usual = openFilesOf(old.pid);
+    const next = await pair.startSuccessor({ yaml: 'text: two' });
+    limitOpenFiles(old.pid, usual);
+    old.process.kill('SIGQUIT');
+
+    const { reason } = await old.logged(({ msg }) => msg === FAILED);
+
+    assert.match(String(reason), /failed: EMFILE; raise the limit on open files \(ulimit -n/);
+    await isUnharmed(pair);
+    limitOpenFiles(old.pid, usual + 100);
+    old.process.kill('SIGQUIT');
+    await next.logged(({ msg }) => msg === 'serving');
+    assert.deepEqual(await exited(old), { code: 0, signal: null });
   });
 
   test('ends when it is told to, and nothing has happened', async (t) => {

@@ -10,6 +10,7 @@ import { chmodSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isIPv6 } from 'node:net';
 import { constants } from 'node:os';
+import { explainSystemError } from '../open-files.ts';
 import { bindCpuAffinity, type CpuAffinity } from './cpu-affinity.ts';
 import { bindDescriptorPassing, type Calls, type DescriptorPassing } from './descriptor-passing.ts';
 import { bindSocketSteering, type SocketSteering } from './socket-steering.ts';
@@ -341,7 +342,9 @@ function ipv6Bytes(host: string): Buffer {
 function systemError(call: string, errno: number): NodeJS.ErrnoException {
   const code =
     Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
-  const error: NodeJS.ErrnoException = new Error(`${call} failed: ${code}`);
+  const error: NodeJS.ErrnoException = new Error(
+    explainSystemError({ name: 'Error', code, message: `${call} failed: ${code}` }),
+  );
   error.code = code;
   error.errno = errno;
   error.syscall = call;

@@ -7,6 +7,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { statSync } from 'node:fs';
 import type { Libc } from '../../shared/memory/libc.ts';
+import { explainSystemError } from '../../shared/open-files.ts';
 import { Channel } from './channel.ts';
 import { HandoffFailure } from './failure.ts';
 import { HANDOFF_VARIABLE } from './inherited.ts';
@@ -77,7 +78,7 @@ function spawned({ file, args, cwd }: Command, fd: number): Promise<ChildProcess
     env: { ...process.env, PWD: cwd, [HANDOFF_VARIABLE]: String(CHILD_FD) },
   });
   return new Promise((resolve, reject) => {
-    child.once('error', reject);
+    child.once('error', (error) => reject(new Error(explainSystemError(error), { cause: error })));
     child.once('spawn', () => resolve(child));
   });
 }

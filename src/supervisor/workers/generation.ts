@@ -327,7 +327,11 @@ export class Generation implements ProcessOwner {
       case 'preparing':
       case 'prepared':
       case 'opening':
-        return this.#failStep(`worker ${worker.pid} ended before it was ready: ${how}`);
+        return this.#failStep(
+          worker.pid === undefined
+            ? `a worker cannot be started: ${how}`
+            : `worker ${worker.pid} ended before it was ready: ${how}`,
+        );
       case 'serving':
         return this.#replace(worker, how);
       case 'leaving':

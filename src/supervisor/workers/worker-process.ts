@@ -14,6 +14,7 @@ import {
   type ToWorker,
 } from '../../shared/ipc/messages.ts';
 import type { Log } from '../../shared/log/log.ts';
+import { explainSystemError } from '../../shared/open-files.ts';
 import { Loans } from './loans.ts';
 import { Pulse } from './watch.ts';
 
@@ -96,7 +97,7 @@ export class WorkerProcess {
     process.on('error', (error) => {
       log.error({ err: error, slot }, 'worker channel failed');
       // It was never started, so no exit follows.
-      if (process.process.pid === undefined) this.#ended(error.message);
+      if (process.process.pid === undefined) this.#ended(explainSystemError(error));
     });
   }
 
@@ -104,8 +105,9 @@ export class WorkerProcess {
     return this.#state;
   }
 
-  get pid(): number {
-    return this.#process.process.pid!;
+  /** Undefined if the system would not start it. */
+  get pid(): number | undefined {
+    return this.#process.process.pid;
   }
 
   get livedMs(): number {
