@@ -1,6 +1,11 @@
 /**
  * The file that tells operators and service managers which process to signal.
  *
+ * Its content is the number alone, as `kill $(cat FILE)` needs it. Its date says
+ * which process of that number is meant: it is when that one was started, counted
+ * from the boot of the machine, as if that had been in 1970. The wall clock would not do: it
+ * is often set after the start, and a file of before would look older than its process.
+ *
  * It appears whole under its name, so that nobody reads half a number, and by a
  * call that fails if somebody else was faster. Its owner removes it; an upgrade
  * gives it a new owner.
@@ -9,6 +14,8 @@ import {
   closeSync,
   fchmodSync,
   fchownSync,
+  fstatSync,
+  futimesSync,
   linkSync,
   openSync,
   readFileSync,
@@ -16,14 +23,13 @@ import {
   statSync,
   truncateSync,
   unlinkSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
-import { isAlive, startedAt } from './process-age.ts';
+import { isAlive, startTicks, TICKS_PER_SECOND } from './process-age.ts';
 import { StartupError } from './startup-error.ts';
 
-/** The clocks of files and of processes are not read at the same moment. */
-const CLOCK_SLACK_MS = 2_000;
+/** Thirty years of uptime. Later dates are of the wall clock: whoever wrote the file left no word. */
+const LATEST_START_MS = Date.UTC(2000, 0);
 
 /**
  * @param owner user that we will run as, who must be able to remove it
@@ -60,7 +66,7 @@ export function takeOverPidFile(path: string, predecessor: number): void {
       withDraft(path, undefined, (draft) => renameSync(draft, path));
     } catch (thrown) {
       if (!isForbidden(thrown)) throw thrown;
-      writeFileSync(path, `${process.pid}\n`);
+      overwrite(path);
     }
   });
 }
@@ -91,11 +97,42 @@ function withDraft(path: string, owner: number | undefined, use: (draft: string)
     // Whatever the umask of whoever started us.
     fchmodSync(fd, 0o644);
     if (owner !== undefined && process.geteuid?.() === 0) fchownSync(fd, owner, -1);
+    dateByOurStart(fd);
     use(draft);
   } finally {
     closeSync(fd);
     removeIfThere(draft);
   }
+}
+
+function overwrite(path: string): void {
+  const fd = openSync(path, 'w');
+  try {
+    writeSync(fd, `${process.pid}\n`);
+    dateByOurStart(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Where that cannot be, the file keeps a date of the wall clock, and its number is believed. */
+function dateByOurStart(fd: number): void {
+  const ticks = startTicks(process.pid);
+  if (ticks === undefined) return;
+  const usual = new Date();
+  try {
+    futimesSync(fd, usual, ticks / TICKS_PER_SECOND);
+    // Some file systems keep whole seconds.
+    if (startTicksIn(fstatSync(fd).mtimeMs) !== ticks) futimesSync(fd, usual, usual);
+  } catch (thrown) {
+    if (!isForbidden(thrown)) throw thrown;
+  }
+}
+
+/** Of the process that a file of that date was written by; undefined if it does not say. */
+function startTicksIn(mtimeMs: number): number | undefined {
+  if (mtimeMs >= LATEST_START_MS) return undefined;
+  return Math.round((mtimeMs / 1_000) * TICKS_PER_SECOND);
 }
 
 function removeIfThere(path: string): void {
@@ -127,17 +164,18 @@ function removeStale(path: string): void {
 
 function livingOwner(path: string): number | undefined {
   let pid: number;
-  let writtenAt: number;
+  let ofStart: number | undefined;
   try {
     pid = readPid(path);
-    writtenAt = statSync(path).mtimeMs;
+    ofStart = startTicksIn(statSync(path).mtimeMs);
   } catch {
     return undefined;
   }
   if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid || !isAlive(pid)) return undefined;
-  // Younger than the file: the writer is dead, and its number has gone to another program.
-  const since = startedAt(pid);
-  return since !== undefined && since > writtenAt + CLOCK_SLACK_MS ? undefined : pid;
+  // Started at another time than the writer: that one is dead, and its number has gone to another program.
+  const ticks = startTicks(pid);
+  const isAnother = ofStart !== undefined && ticks !== undefined && ticks !== ofStart;
+  return isAnother ? undefined : pid;
 }
 
 function readPid(path: string): number {
@@ -157,7 +195,7 @@ function explained(path: string, step: () => void): void {
 
 function belongsTo(path: string, owner: number): StartupError {
   return new StartupError(
-    `pid_file ${path} belongs to process ${owner}, which is running; stop it, or name another file`,
+    `pid_file ${path} belongs to process ${owner}, which is running; stop it, or name another file, or remove the file if that process is no Sluice`,
   );
 }
 

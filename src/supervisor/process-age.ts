@@ -1,8 +1,9 @@
 /** Whether a process runs, and since when, as Linux tells it under `/proc`. */
 import { readFileSync } from 'node:fs';
 
-/** Of `/proc/PID/stat`; the same on every Linux. */
-const TICKS_PER_SECOND = 100;
+/** Of `/proc/PID/stat`, the same on every Linux. */
+export const TICKS_PER_SECOND = 100;
+
 const FIRST_FIELD = 3;
 const STATE_FIELD = 3;
 const START_TIME_FIELD = 22;
@@ -18,11 +19,13 @@ export function isAlive(pid: number): boolean {
   return statOf(pid)?.[STATE_FIELD - FIRST_FIELD] !== 'Z';
 }
 
-/** Milliseconds since 1970; undefined where the system does not tell. */
-export function startedAt(pid: number): number | undefined {
+/**
+ * Hundredths of a second from the boot of the machine to the start of the process: the
+ * wall clock has no say in it. Undefined where the system does not tell.
+ */
+export function startTicks(pid: number): number | undefined {
   const ticks = Number(statOf(pid)?.[START_TIME_FIELD - FIRST_FIELD]);
-  const since = (bootedAt() + ticks / TICKS_PER_SECOND) * 1_000;
-  return Number.isNaN(since) ? undefined : since;
+  return Number.isNaN(ticks) ? undefined : ticks;
 }
 
 /** From the third field on; the second is the program's name in brackets, which may contain anything. */
@@ -32,14 +35,5 @@ function statOf(pid: number): string[] | undefined {
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
-  }
-}
-
-/** Seconds since 1970. */
-function bootedAt(): number {
-  try {
-    return Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]);
-  } catch {
-    return Number.NaN;
   }
 }

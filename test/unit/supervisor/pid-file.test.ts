@@ -50,12 +50,29 @@ describe('the pid file', () => {
 
     assert.throws(() => writePidFile(path), {
       name: 'StartupError',
-      message: `pid_file ${path} belongs to process ${process.ppid}, which is running; stop it, or name another file`,
+      message: `pid_file ${path} belongs to process ${process.ppid}, which is running; stop it, or name another file, or remove the file if that process is no Sluice`,
     });
     assert.equal(readFileSync(path, 'utf8'), `${process.ppid}\n`);
   });
 
-  test('is taken over if its process is younger than the file: another program has the number now', (t) => {
+  test('is left alone if it names a process that runs, whatever the wall clock said then', (t) => {
+    const path = temporaryFile(t, 'sluice.pid', `${process.ppid}\n`);
+    for (const year of ['2010', '2099']) {
+      utimesSync(path, new Date(year), new Date(year));
+      assert.throws(() => writePidFile(path), /belongs to process/, year);
+    }
+  });
+
+  test('is dated by the start of its process, from the boot on', (t) => {
+    const path = temporaryFile(t, 'sluice.pid', '');
+    writePidFile(path);
+    const stat = readFileSync('/proc/self/stat', 'utf8');
+    const [, ticks] = /\) (?:\S+ ){19}(\d+) /.exec(stat)!;
+
+    assert.equal(Math.round(statSync(path).mtimeMs / 10), Number(ticks));
+  });
+
+  test('is taken over if its process was started at another time: another program has the number now', (t) => {
     const path = temporaryFile(t, 'sluice.pid', `${process.ppid}\n`);
     utimesSync(path, 1, 1);
 
