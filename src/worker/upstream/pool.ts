@@ -27,6 +27,11 @@ export class Pool {
     return this.#size;
   }
 
+  /** Peers that it knows something of. */
+  get peerCount(): number {
+    return new Set([...this.#byPeer.keys(), ...this.#shared.keys()]).size;
+  }
+
   /** A new connection that several requests may be under way on. */
   share(connection: UpstreamConnection): void {
     const { poolKey } = connection;
@@ -52,12 +57,13 @@ export class Pool {
   /** Keeps the connection, or closes it where a bound says no. */
   put(connection: UpstreamConnection): void {
     const { peer, poolKey } = connection;
-    const ofPeer = this.#listOf(poolKey);
-    if (peer.idleTimeoutMs === 0 || ofPeer.length >= peer.maxIdle || this.#maxIdle === 0) {
+    const resting = this.#byPeer.get(poolKey)?.length ?? 0;
+    if (peer.idleTimeoutMs === 0 || resting >= peer.maxIdle || this.#maxIdle === 0) {
       return connection.close();
     }
     if (this.#size >= this.#maxIdle) this.#dropOldest();
-    ofPeer.push(connection);
+    // Not sooner: the one that made room may have been the last one of its list.
+    this.#listOf(poolKey).push(connection);
     this.#size += 1;
     connection.rest();
   }
@@ -78,10 +84,13 @@ export class Pool {
 
   #forgetIdle(connection: UpstreamConnection): void {
     const ofPeer = this.#byPeer.get(connection.poolKey);
-    const at = ofPeer?.indexOf(connection) ?? -1;
-    if (ofPeer === undefined || at < 0) return;
-    ofPeer.splice(at, 1);
-    this.#size -= 1;
+    if (ofPeer === undefined) return;
+    const at = ofPeer.indexOf(connection);
+    if (at >= 0) {
+      ofPeer.splice(at, 1);
+      this.#size -= 1;
+    }
+    // Not sooner: while a connection of the peer is in use, its list is soon needed again.
     if (ofPeer.length === 0) this.#byPeer.delete(connection.poolKey);
   }
 
