@@ -44,6 +44,7 @@ export {
 export { consistent } from './worker/balance/consistent.ts';
 export { fnvHash } from './worker/balance/fnv-hash.ts';
 export { maglev } from './worker/balance/maglev.ts';
+export { p2c } from './worker/balance/p2c.ts';
 export { random } from './worker/balance/random.ts';
 export { roundRobin } from './worker/balance/round-robin.ts';
 export type { Candidate, Picker, Selection } from './worker/balance/selection.ts';

@@ -23,6 +23,8 @@ const peersOf = (count: number): Candidate[] =>
   Array.from({ length: count }, (_, nth) => ({
     address: `10.0.${nth >> 8}.${nth & 255}:8080`,
     weight: 1,
+    inFlight: 0,
+    latencyUs: 0,
   }));
 
 for (const selection of [roundRobin(), random(), consistent(), fnvHash(), maglev()]) {

@@ -25,7 +25,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { isAlive, startTicks, TICKS_PER_SECOND } from './process-age.ts';
+import { isAlive, startTicks, TICKS_PER_SECOND } from '../shared/process/process-age.ts';
 import { StartupError } from './startup-error.ts';
 
 /** Thirty years of uptime. Later dates are of the wall clock: whoever wrote the file left no word. */

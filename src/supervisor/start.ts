@@ -155,10 +155,11 @@ export async function startSupervisor(
           })),
         restarts: () => fleet.restarts,
         peers: () =>
-          reloader.serving.peers.map(({ upstream, peer, verdict }) => ({
+          reloader.serving.peers.map(({ upstream, peer, verdict, inFlight }) => ({
             upstream,
             peer,
             healthy: verdict() !== 'ill',
+            inFlight: inFlight(),
           })),
         limits: () => limitsOf(reloader.serving),
         shared: libc !== undefined,

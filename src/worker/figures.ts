@@ -85,6 +85,7 @@ function peersIn(table: PeerTable): ReturnType<MetricsSource['peers']> {
       upstream: name,
       peer: address,
       healthy: table.verdict(row) !== 'ill',
+      inFlight: table.load.inFlight(row),
     })),
   );
 }

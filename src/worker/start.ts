@@ -166,6 +166,7 @@ export function buildWorker(parts: WorkerParts): Worker {
   recorder.workerState(slot, 'starting');
   const stopFigures = recordProcessFigures(recorder);
   const peers = new PeerTable(need(segments, PEERS_SEGMENT));
+  peers.load.join();
   for (const balancer of allBalancers()) balancer.useTable(peers, time.clock);
   for (const { showMetrics } of parts.services) showMetrics?.(figures.source(peers, parts.version));
   bindLimiters((name) => segments.get(name), time.clock);

@@ -81,7 +81,7 @@ function renderedPage(): Promise<string> {
       labels: undefined,
       workers: () => [{ slot: 0, row: 1, state: 'ready' }],
       restarts: () => 1,
-      peers: () => [{ upstream: 'UPSTREAM', peer: 'PEER', healthy: true }],
+      peers: () => [{ upstream: 'UPSTREAM', peer: 'PEER', healthy: true, inFlight: 0 }],
       limits: () => [{ name: 'LIMIT', evictions: 1 }],
       shared: true,
       version: 'VERSION',

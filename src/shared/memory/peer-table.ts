@@ -12,8 +12,11 @@
  *       16  f64    verdict given at, nanoseconds           the prober, before the verdict
  *       24  f64    well again since, nanoseconds; 0 if     the prober, before the verdict
  *                  it was never ill
+ *
+ * Behind the rows stands how busy the peers are (`peer-load.ts`).
  */
 import { hash32 } from './hash.ts';
+import { PeerLoad, peerLoadSize } from './peer-load.ts';
 import { seedOf, type Segment } from './segment.ts';
 
 const ROWS = 4_096;
@@ -23,8 +26,11 @@ export type Verdict = 'unknown' | 'healthy' | 'ill';
 
 const VERDICTS: readonly Verdict[] = ['unknown', 'healthy', 'ill'];
 
-export function peerTableSize(): number {
-  return ROWS * ROW_WORDS * 4;
+const ROWS_BYTES = ROWS * ROW_WORDS * 4;
+
+/** @param processes that may be alive at a time and send requests to peers */
+export function peerTableSize(processes: number): number {
+  return ROWS_BYTES + peerLoadSize(ROWS, processes);
 }
 
 /** Rows are never freed: peers that are gone keep theirs. */
@@ -56,6 +62,8 @@ export function carryVerdicts(from: Segment, to: Segment): void {
 }
 
 export class PeerTable {
+  /** How busy and how fast the peers are, by their rows. */
+  readonly load: PeerLoad;
   readonly #words: Int32Array;
   readonly #pairs: BigInt64Array;
   readonly #doubles: Float64Array;
@@ -66,6 +74,17 @@ export class PeerTable {
     this.#pairs = new BigInt64Array(segment.buffer, segment.offset, (ROWS * ROW_WORDS) / 2);
     this.#doubles = new Float64Array(segment.buffer, segment.offset, (ROWS * ROW_WORDS) / 2);
     this.#seed = seedOf(segment);
+    this.load = new PeerLoad({
+      buffer: segment.buffer,
+      offset: segment.offset + ROWS_BYTES,
+      size: segment.size - ROWS_BYTES,
+      rows: ROWS,
+    });
+  }
+
+  /** Gives back what processes that have ended had under way. Any process may, at any time. */
+  reap(): void {
+    this.load.reap((row) => Atomics.load(this.#words, row * ROW_WORDS) !== 0);
   }
 
   /**

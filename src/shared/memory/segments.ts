@@ -17,7 +17,7 @@ export function standardSegments(layout: MetricsLayout, threads: number): Segmen
       size: metricsTableSize(metricsRows(threads), layout.slots),
       contents: layout.contents,
     },
-    { name: PEERS_SEGMENT, layout: 1, size: peerTableSize() },
+    { name: PEERS_SEGMENT, layout: 2, size: peerTableSize(workerProcesses(threads)) },
     ...labelSegments(layout),
   ];
 }
@@ -30,11 +30,15 @@ function labelSegments({ labelRows, labelContents }: MetricsLayout): SegmentSpec
   ];
 }
 
+/** Rows of the metrics table: the base row, the supervisor's, and those of worker processes. */
+export function metricsRows(threads: number): number {
+  return 2 + workerProcesses(threads);
+}
+
 /**
- * Rows of the metrics table: the base row, the supervisor's, and those of worker
- * processes alive at a time. Five generations are the most that live at once, and
+ * That are alive at a time: five generations are the most that live at once, and
  * of one slot two processes while it is renewed.
  */
-export function metricsRows(threads: number): number {
-  return 2 + threads * 6;
+function workerProcesses(threads: number): number {
+  return threads * 6;
 }

@@ -33,6 +33,7 @@ export interface MetricsSource {
     readonly upstream: string;
     readonly peer: string;
     readonly healthy: boolean;
+    readonly inFlight: number;
   }[];
   readonly limits: () => readonly { readonly name: string; readonly evictions: number }[];
   /** Memory is shared between the workers. */
@@ -173,6 +174,13 @@ const metrics: readonly Metric[] = [
         value: healthy ? 1 : 0,
         labels: { upstream, peer },
       })),
+  },
+  {
+    name: 'sluice_upstream_peer_requests_in_flight',
+    help: 'Requests under way to the peer now, of all workers.',
+    type: 'gauge',
+    samples: ({ peers }) =>
+      peers().map(({ upstream, peer, inFlight: value }) => ({ value, labels: { upstream, peer } })),
   },
   {
     name: 'sluice_workers',

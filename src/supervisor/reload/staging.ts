@@ -41,6 +41,7 @@ export interface PlannedPeer {
   readonly upstream: string;
   readonly peer: string;
   readonly verdict: () => Verdict;
+  readonly inFlight: () => number;
 }
 
 /** A socket that is given up accepts so long still: the handshake of a distant client takes a while. */
@@ -89,6 +90,7 @@ export class Draft {
   readonly segments: GenerationSegments;
   readonly sockets: GenerationSockets | undefined;
   readonly book: Book;
+  readonly peerTable: PeerTable;
   readonly peers: readonly PlannedPeer[];
   readonly #parts: StagingParts;
   #generation: Generation | undefined;
@@ -108,6 +110,7 @@ export class Draft {
       this.sockets?.undo();
       throw thrown;
     }
+    this.peerTable = new PeerTable(this.segments.find(PEERS_SEGMENT));
     this.book = fleet.ledger.bookFor(this.segments.find(METRICS_SEGMENT), this.layout);
   }
 
@@ -143,6 +146,7 @@ export class Draft {
         },
         renewal: retirement(this, this),
         book: this.book,
+        peers: this.peerTable,
         close: () => closeSync(bootFd),
       });
     } catch (thrown) {
@@ -211,7 +215,8 @@ function claimPeers({ upstreams }: Plan, segments: GenerationSegments): PlannedP
   return upstreams.flatMap(({ name: upstream, peers }) =>
     peers.map((peer) => {
       const row = table.row(upstream, peer);
-      return { upstream, peer, verdict: () => table.verdict(row) };
+      const verdict = () => table.verdict(row);
+      return { upstream, peer, verdict, inFlight: () => table.load.inFlight(row) };
     }),
   );
 }

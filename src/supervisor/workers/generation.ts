@@ -11,6 +11,7 @@ import type { Worker as Process } from 'node:cluster';
 import type { BoundAddress, Duty, ListenerGrant, SocketName } from '../../shared/ipc/messages.ts';
 import type { Log } from '../../shared/log/log.ts';
 import { afterDeath } from '../../shared/time/back-off.ts';
+import type { PeerTable } from '../../shared/memory/peer-table.ts';
 import { ProcessSlot } from '../../shared/metrics/layout.ts';
 import type { Book, Ledger } from './ledger.ts';
 import type { HealthLimits } from './watch.ts';
@@ -36,6 +37,8 @@ export interface GenerationParts {
   readonly renewal: Retirement;
   /** Where its workers count. */
   readonly book: Book;
+  /** Where they count the requests that are under way to peers. */
+  readonly peers: Pick<PeerTable, 'reap'>;
   /** Lets go what its forks have needed; called once, when it is gone. */
   readonly close: () => void;
   readonly log: Log;
@@ -155,6 +158,8 @@ export class Generation implements ProcessOwner {
 
   /** Once a second: ends workers that are stuck, and renews those that are too big or too old. */
   watch(): void {
+    // Also what workers of a supervisor had under way that was killed with them.
+    this.#parts.peers.reap();
     for (const worker of this.workers) {
       if (worker.state !== 'ready' && worker.state !== 'draining') continue;
       const row = this.#parts.book.table.rowView(worker.metricsRow);
@@ -231,6 +236,7 @@ export class Generation implements ProcessOwner {
 
   onGone(worker: WorkerProcess, how: string): void {
     this.#owner.ledger.end(this.#parts.book, worker.metricsRow);
+    this.#parts.peers.reap();
     if (this.#members.get(worker.slot) === worker) this.#lost(worker, how);
     else if (this.#renewals.get(worker.slot) === worker) this.#renewalFailed(worker, how);
     else this.#leaving.delete(worker);

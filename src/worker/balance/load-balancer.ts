@@ -8,9 +8,10 @@ import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { PeerTable } from '../../shared/memory/peer-table.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
 import { HttpPeer, type PeerOptions } from '../upstream/peer.ts';
+import { BalancedPeer } from './balanced-peer.ts';
 import type { HealthCheck } from './health-check.ts';
 import { roundRobin } from './round-robin.ts';
-import type { Candidate, Picker, Selection } from './selection.ts';
+import type { Picker, Selection } from './selection.ts';
 
 export interface PeerSpec {
   /** `host:port`, `[ipv6]:port` or `unix:/path`. */
@@ -54,13 +55,6 @@ const OPTIONS = {
   slowStartMs: true,
   peerOptions: true,
 } as const;
-
-export interface BalancedPeer extends Candidate {
-  readonly peer: HttpPeer;
-  readonly priority: number;
-  /** Its row in the peer table, once there is one. */
-  row: number;
-}
 
 /** Peers of one priority that take new traffic. */
 interface Tier {
@@ -118,14 +112,16 @@ export class LoadBalancer {
     this.#selection = options.selection ?? roundRobin();
     this.#panicShare = panicShare(options);
     this.#slowStartNs = (options.slowStartMs ?? 0) * 1e6;
-    this.peers = peers.map((given) => balancedPeer(given, options));
+    const isTimed = this.#selection.byLatency === true;
+    this.peers = peers.map((given) => balancedPeer(given, options, isTimed));
     this.#tiers = tiersOf(this.peers, this.#selection);
     balancers.set(name, this);
   }
 
   /** Gives the balancer its rows; before that every peer counts as healthy. */
   useTable(table: PeerTable, clock: Clock): void {
-    for (const balanced of this.peers) balanced.row = table.row(this.name, balanced.address);
+    for (const balanced of this.peers)
+      balanced.sit(table.row(this.name, balanced.address), table, clock);
     this.#table = table;
     this.#clock = clock;
   }
@@ -229,6 +225,7 @@ function panicShare({ name, panicThresholdPercent: percent = 0 }: LoadBalancerOp
 function balancedPeer(
   given: string | PeerSpec,
   { name, peerOptions }: LoadBalancerOptions,
+  isTimed: boolean,
 ): BalancedPeer {
   const spec = typeof given === 'string' ? { address: given } : given;
   const { address, weight = 1, priority = 0 } = spec;
@@ -238,7 +235,7 @@ function balancedPeer(
     );
   }
   const peer = new HttpPeer(address, { ...peerOptions, upstream: name });
-  return { peer, address, weight, priority, row: -1 };
+  return new BalancedPeer({ peer, weight, priority, isTimed });
 }
 
 function tiersOf(peers: readonly BalancedPeer[], selection: Selection): Tier[] {

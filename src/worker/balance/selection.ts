@@ -7,6 +7,10 @@ export interface Candidate {
   readonly address: string;
   /** Share of the traffic relative to the others; above 0. */
   readonly weight: number;
+  /** Requests under way to it now, of all processes of the host. */
+  readonly inFlight: number;
+  /** Until its responses begin, as a rule; microseconds, and 0 if nothing is known. */
+  readonly latencyUs: number;
 }
 
 /** Chooses among the candidates it was built of. */
@@ -26,6 +30,8 @@ export interface Selection {
   readonly name: string;
   /** The same key gets the same peer, as long as that is taken. */
   readonly byKey: boolean;
+  /** It goes by `latencyUs`, which so is worth measuring. Default: false. */
+  readonly byLatency?: boolean;
   /** A picker with a state of its own. @param candidates at least one; never changed afterwards */
   build<C extends Candidate>(candidates: readonly C[]): Picker<C>;
 }

@@ -9,6 +9,7 @@ import { consistent } from '../balance/consistent.ts';
 import { fnvHash } from '../balance/fnv-hash.ts';
 import { LoadBalancer } from '../balance/load-balancer.ts';
 import { maglev } from '../balance/maglev.ts';
+import { p2c } from '../balance/p2c.ts';
 import { random } from '../balance/random.ts';
 import { roundRobin } from '../balance/round-robin.ts';
 import type { Selection } from '../balance/selection.ts';
@@ -63,6 +64,7 @@ export type Balancers = ReadonlyMap<string, Upstream>;
 const SELECTIONS = {
   round_robin: roundRobin,
   random,
+  p2c,
   consistent,
   fnv_hash: fnvHash,
   maglev,

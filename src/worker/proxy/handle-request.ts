@@ -23,6 +23,7 @@ import type { RequestHead, ResponseHead } from '../http/message.ts';
 import type { UpstreamConnection } from '../upstream/http1-connection.ts';
 import type { PeerConnection } from '../upstream/peer-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
+import type { PeerAttempt } from '../upstream/peer-observer.ts';
 import type { ResponseReceiver } from '../upstream/response-receiver.ts';
 import { Answer, type BodyPieces } from './answer.ts';
 import { filtered, promisedLength } from './body-phases.ts';
@@ -64,6 +65,8 @@ class RequestRun
   #reservedAlone = false;
   #reservedAt = 0;
   #connection: UpstreamConnection | undefined;
+  /** From the choice of a peer on; ended wherever the request leaves the peer. */
+  #attempt: PeerAttempt | undefined;
   #upload: Transfer | undefined;
   #filteredUpload: FilteredBody | undefined;
   #filteredDownload: FilteredBody | undefined;
@@ -157,6 +160,7 @@ class RequestRun
   #connect(peer: HttpPeer): void {
     this.phase = undefined;
     this.session.peer = peer;
+    this.#attempt = peer.observer?.attempt();
     // Where one pooled connection was closed, the others may be, too.
     const mayReuse = !this.#metClosed;
     const open = mayReuse
@@ -193,6 +197,7 @@ class RequestRun
   }
 
   #connectFailed(error: ProxyError): void {
+    this.#attempt?.ended(error);
     const { phases } = this.#service;
     if (phases.failToConnect === undefined) return this.#tryAgain(error, undefined);
     this.phase = 'failToConnect';
@@ -311,7 +316,7 @@ class RequestRun
   onFailed(error: ProxyError): void {
     this.#metClosed = error.code === 'upstream/idle-connection-closed';
     this.guarded(() => {
-      this.#leaveAttempt();
+      this.#leaveAttempt(error);
       this.#giveBudget();
       const { phases } = this.#service;
       if (phases.errorWhileProxy === undefined) return this.#tryAgain(error, undefined);
@@ -322,7 +327,8 @@ class RequestRun
     });
   }
 
-  #leaveAttempt(): void {
+  #leaveAttempt(error: ProxyError | undefined): void {
+    this.#attempt?.ended(error);
     this.#connection = undefined;
     this.#upload = undefined;
     this.#filteredUpload?.detach();
@@ -358,7 +364,7 @@ class RequestRun
 
   #askAgain(status: number): void {
     this.#connection?.release(this);
-    this.#leaveAttempt();
+    this.#leaveAttempt(undefined);
     this.#again(status, this.#service.retry.pauseMs(this.session.attempts));
   }
 
@@ -399,6 +405,7 @@ class RequestRun
     // Without a body it is complete, and the connection may carry somebody else's request already.
     const isComplete = body === undefined && this.#tunnel === undefined;
     if (isComplete && this.#upload?.complete !== false) this.#connection = undefined;
+    this.#attempt?.responded(head.status);
     try {
       const { phases, retry } = this.#service;
       if (retry.statuses?.has(head.status) === true && this.#mayAskAgain()) {
@@ -536,6 +543,7 @@ class RequestRun
     this.#failure ??= error;
     this.phase = undefined;
     this.wait += 1; // whatever is waited for comes too late
+    this.#attempt?.ended(error);
     this.#connection?.release(this);
     this.#dropReserved();
     this.#connection = undefined;
@@ -594,6 +602,7 @@ class RequestRun
     this.#filteredUpload?.detach();
     this.#filteredDownload?.detach();
     this.#streamed?.discard();
+    this.#attempt?.ended(error);
     this.patience?.end();
     this.#stopPause?.();
     this.#giveBudget();

@@ -10,6 +10,7 @@ import {
 } from '../protocol/proxy-protocol/encode.ts';
 import { connectProxy, type ConnectProxy, type ConnectProxyOptions } from './connect-proxy.ts';
 import { parsePeerAddress } from './peer-address.ts';
+import type { PeerObserver } from './peer-observer.ts';
 import { checkPeerOptions, peerChecks } from './peer-options.ts';
 
 export interface PeerOptions extends ClientTlsOptions {
@@ -99,6 +100,8 @@ export class HttpPeer {
   readonly wayKey: string;
   /** Connections with equal keys are interchangeable: everything that changes what one means is in it. */
   readonly poolKey: string;
+  /** Is told of every request that goes to the peer, such as the balancer that has selected it. */
+  observer: PeerObserver | undefined;
   readonly #options: PeerOptions;
 
   /**
@@ -109,6 +112,7 @@ export class HttpPeer {
   constructor(address: string | HttpPeer, options: PeerOptions = {}) {
     if (typeof address !== 'string') {
       options = { ...address.#options, upstream: address.upstream, ...options };
+      this.observer = address.observer;
       address = address.address;
     }
     refuseUnknown(`peer ${address}`, options, peerChecks);

@@ -169,10 +169,10 @@ export const upstreamProxy = z
 export const upstream = z
   .strictObject({
     balance: z
-      .enum(['round_robin', 'random', 'consistent', 'fnv_hash', 'maglev'])
+      .enum(['round_robin', 'random', 'p2c', 'consistent', 'fnv_hash', 'maglev'])
       .default('round_robin')
       .describe(
-        'How a peer is chosen for each request: in turn, by chance, or by a hash of `hash_key`, so that equal keys go to the same peer. `consistent` is the ring of nginx’s `hash … consistent`, key for key; `maglev` spreads more evenly; `fnv_hash` is for peers that never change.',
+        'How a peer is chosen for each request: in turn, by chance, or the one with fewer requests under way of two that chance proposes (`p2c`), counted over all workers; or by a hash of `hash_key`, so that equal keys go to the same peer. `consistent` is the ring of nginx’s `hash … consistent`, key for key; `maglev` spreads more evenly; `fnv_hash` is for peers that never change.',
       ),
     hash_key: requestKey
       .optional()

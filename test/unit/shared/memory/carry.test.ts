@@ -133,5 +133,5 @@ test('verdicts on peers that stay go over to a new table, and no others', () => 
 });
 
 function peers() {
-  return createSegment({ name: 'peers', layout: 1, size: peerTableSize() }, undefined);
+  return createSegment({ name: 'peers', layout: 1, size: peerTableSize(2) }, undefined);
 }

@@ -4,7 +4,7 @@ import { PeerTable, peerTableSize } from '../../../../src/shared/memory/peer-tab
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
 
 const newSegment = () =>
-  createSegment({ name: 'peers', layout: 1, size: peerTableSize() }, undefined);
+  createSegment({ name: 'peers', layout: 1, size: peerTableSize(2) }, undefined);
 
 describe('a peer table', () => {
   test('gives a peer the same row in every process', () => {

@@ -67,8 +67,8 @@ describe('the metrics page', () => {
       restarts: () => 4,
       shared: false,
       peers: () => [
-        { upstream: 'api', peer: '10.0.0.1:80', healthy: true },
-        { upstream: 'api', peer: '10.0.0.2:80', healthy: false },
+        { upstream: 'api', peer: '10.0.0.1:80', healthy: true, inFlight: 3 },
+        { upstream: 'api', peer: '10.0.0.2:80', healthy: false, inFlight: 3 },
       ],
       limits: () => [{ name: 'edge/0', evictions: 7 }],
     });

@@ -86,6 +86,7 @@ function generationOf(options: Options = {}) {
     healthLimits: { stuckAfterMs: 60_000, maxMemory: undefined, maxAgeMs: undefined },
     renewal,
     book,
+    peers: { reap: () => {} },
     close: () => {},
     log,
   };

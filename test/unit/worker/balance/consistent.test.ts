@@ -3,13 +3,20 @@ import { describe, test } from 'node:test';
 import { consistent } from '../../../../src/worker/balance/consistent.ts';
 
 /** As in the configuration of the nginx that made the tables below: `hash $arg_k consistent`. */
+const peer = (address: string, weight: number) => ({
+  address,
+  weight,
+  inFlight: 0,
+  latencyUs: 0,
+});
+
 const PEERS = [
-  { address: '127.0.0.1:17001', weight: 1 },
-  { address: '127.0.0.1:17002', weight: 3 },
-  { address: '127.0.0.2:17003', weight: 2 },
-  { address: '127.0.0.1:17004', weight: 1 },
-  { address: '[::1]:17005', weight: 1 },
-  { address: 'unix:/tmp/six.sock', weight: 1 },
+  peer('127.0.0.1:17001', 1),
+  peer('127.0.0.1:17002', 3),
+  peer('127.0.0.2:17003', 2),
+  peer('127.0.0.1:17004', 1),
+  peer('[::1]:17005', 1),
+  peer('unix:/tmp/six.sock', 1),
 ];
 
 const KEYS = Array.from({ length: 120 }, (_, nth) =>
@@ -65,15 +72,15 @@ describe('the ring', () => {
   });
 
   test('has points for a peer of next to no weight', () => {
-    const only = consistent().build([{ address: '10.0.0.1:80', weight: 0.001 }]);
+    const only = consistent().build([peer('10.0.0.1:80', 0.001)]);
 
     assert.equal(only.pick(() => true, 'any')?.address, '10.0.0.1:80');
   });
 
   test('is bounded, however heavy the peers are', () => {
     const heavy = consistent().build([
-      { address: '10.0.0.1:80', weight: 1_000_000 },
-      { address: '10.0.0.2:80', weight: 3_000_000 },
+      peer('10.0.0.1:80', 1_000_000),
+      peer('10.0.0.2:80', 3_000_000),
     ]);
     const counts = { '10.0.0.1:80': 0, '10.0.0.2:80': 0 };
     for (let key = 0; key < 4_000; key++) {

@@ -18,7 +18,7 @@ const newName = () => `api-${named++}`;
 
 function newTable(): PeerTable {
   return new PeerTable(
-    createSegment({ name: 'peers', layout: 1, size: peerTableSize() }, undefined),
+    createSegment({ name: 'peers', layout: 1, size: peerTableSize(2) }, undefined),
   );
 }
 

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { consistent } from '../../../../src/worker/balance/consistent.ts';
 import { fnv1a, fnvHash } from '../../../../src/worker/balance/fnv-hash.ts';
 import { maglev } from '../../../../src/worker/balance/maglev.ts';
+import { p2c } from '../../../../src/worker/balance/p2c.ts';
 import { random } from '../../../../src/worker/balance/random.ts';
 import { roundRobin } from '../../../../src/worker/balance/round-robin.ts';
 import type { Candidate, Selection } from '../../../../src/worker/balance/selection.ts';
@@ -11,6 +12,7 @@ import type { Candidate, Selection } from '../../../../src/worker/balance/select
 const SELECTIONS: readonly Selection[] = [
   roundRobin(),
   random(),
+  p2c(),
   consistent(),
   fnvHash(),
   maglev(),
@@ -19,7 +21,12 @@ const SELECTIONS: readonly Selection[] = [
 const everybody = () => true;
 
 const peersOf = (weights: readonly number[]): Candidate[] =>
-  weights.map((weight, nth) => ({ address: `10.0.${nth >> 8}.${nth & 255}:80`, weight }));
+  weights.map((weight, nth) => ({
+    address: `10.0.${nth >> 8}.${nth & 255}:80`,
+    weight,
+    inFlight: 0,
+    latencyUs: 0,
+  }));
 
 /** How many of so many requests, each with a key of its own, each peer gets. */
 function shares(
@@ -212,6 +219,38 @@ describe('random', () => {
       assert.equal(random().build(peers).pick(everybody, ''), peers[nth]);
     });
   }
+});
+
+describe('p2c', () => {
+  const busy = (...loads: readonly { weight?: number; inFlight: number }[]): Candidate[] =>
+    loads.map(({ weight = 1, inFlight }, nth) => ({
+      ...peersOf([weight])[0]!,
+      address: `h${nth}:80`,
+      inFlight,
+    }));
+
+  test('of two peers takes the one with fewer requests under way', () => {
+    assert.deepEqual(shares(p2c(), busy({ inFlight: 3 }, { inFlight: 2 }), 100), [0, 100]);
+  });
+
+  test('counts a request as less where the weight is more', () => {
+    const peers = busy({ weight: 4, inFlight: 7 }, { weight: 2, inFlight: 4 });
+
+    assert.deepEqual(shares(p2c(), peers, 100), [100, 0]);
+  });
+
+  test('leaves the busiest of all alone, and nobody else', () => {
+    const counts = shares(p2c(), busy({ inFlight: 9 }, { inFlight: 0 }, { inFlight: 0 }), 3_000);
+
+    assert.equal(counts[0], 0);
+    assert.ok(counts[1]! > 1_300 && counts[2]! > 1_300, counts.join(', '));
+  });
+
+  test('never draws the same peer twice, however heavy it is', () => {
+    const peers = busy({ weight: 1_000_000, inFlight: 1_000_001 }, { weight: 1, inFlight: 1 });
+
+    assert.deepEqual(shares(p2c(), peers, 100), [0, 100]);
+  });
 });
 
 describe('FNV-1a', () => {

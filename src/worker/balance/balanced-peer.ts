@@ -1,0 +1,95 @@
+/** A peer of a balancer: a candidate for algorithms, and what counts the requests that go to it. */
+import type { ProxyError } from '../../shared/errors/proxy-error.ts';
+import type { PeerTable } from '../../shared/memory/peer-table.ts';
+import type { Clock } from '../../shared/time/clock.ts';
+import type { HttpPeer } from '../upstream/peer.ts';
+import type { PeerAttempt, PeerObserver } from '../upstream/peer-observer.ts';
+import type { Candidate } from './selection.ts';
+
+export interface BalancedPeerParts {
+  readonly peer: HttpPeer;
+  readonly weight: number;
+  readonly priority: number;
+  /** Somebody wants to know how long responses take. */
+  readonly isTimed: boolean;
+}
+
+export class BalancedPeer implements Candidate, PeerObserver {
+  readonly peer: HttpPeer;
+  readonly address: string;
+  readonly weight: number;
+  readonly priority: number;
+  /** Its row in the peer table, once there is one. */
+  row = -1;
+  readonly #isTimed: boolean;
+  #seat: Seat | undefined;
+
+  constructor({ peer, weight, priority, isTimed }: BalancedPeerParts) {
+    this.peer = peer;
+    this.address = peer.address;
+    this.weight = weight;
+    this.priority = priority;
+    this.#isTimed = isTimed;
+    peer.observer = this;
+  }
+
+  /** From now on it counts in the table. */
+  sit(row: number, { load }: PeerTable, clock: Clock): void {
+    this.row = row;
+    this.#seat = { row, load, clock, isTimed: this.#isTimed };
+  }
+
+  get inFlight(): number {
+    return this.#seat?.load.inFlight(this.#seat.row) ?? 0;
+  }
+
+  get latencyUs(): number {
+    return this.#seat?.load.latencyUs(this.#seat.row, this.#seat.clock()) ?? 0;
+  }
+
+  attempt(): PeerAttempt | undefined {
+    return this.#seat && new Attempt(this.#seat);
+  }
+}
+
+/** Where a peer counts. */
+interface Seat {
+  readonly row: number;
+  readonly load: PeerTable['load'];
+  readonly clock: Clock;
+  readonly isTimed: boolean;
+}
+
+/** Time to the head of the response: how long a body takes is up to its length and to the client. */
+class Attempt implements PeerAttempt {
+  readonly #seat: Seat;
+  readonly #beganNs: number;
+  #phase: 'asked' | 'responded' | 'ended' = 'asked';
+
+  constructor(seat: Seat) {
+    this.#seat = seat;
+    this.#beganNs = seat.isTimed ? seat.clock() : 0;
+    seat.load.begin(seat.row);
+  }
+
+  responded(): void {
+    if (this.#phase !== 'asked') return;
+    this.#phase = 'responded';
+    const { isTimed, load, row, clock } = this.#seat;
+    if (!isTimed) return;
+    const nowNs = clock();
+    load.took(row, (nowNs - this.#beganNs) / 1_000, nowNs);
+  }
+
+  ended(_error?: ProxyError): void {
+    const { isTimed, load, row, clock } = this.#seat;
+    if (this.#phase === 'ended') return;
+    const isAnswered = this.#phase === 'responded';
+    this.#phase = 'ended';
+    load.end(row);
+    if (!isTimed || isAnswered) return;
+    // A peer that refuses at once is not fast; one that nobody has an answer of is as slow as that.
+    const nowNs = clock();
+    load.tookAtLeast(row, (nowNs - this.#beganNs) / 1_000, nowNs);
+  }
+}
