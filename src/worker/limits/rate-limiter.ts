@@ -3,6 +3,7 @@
  * once, per key. Building one opens nothing; the worker gives it its table.
  */
 import { refuseUnknown } from '../../shared/config/options.ts';
+import { MAX_BURST } from '../../shared/memory/gcra.ts';
 import { LimitTable, limitSpec, type LimitSpec } from '../../shared/memory/limit-table.ts';
 import type { Segment } from '../../shared/memory/segment.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
@@ -30,9 +31,6 @@ export interface Decision {
   /** 0 if allowed. */
   readonly retryAfterMs: number;
 }
-
-/** The time that a burst takes to earn must fit into half of the table's counter, in steps fine enough. */
-const MAX_BURST = 1_000_000;
 
 /** Limiters of this process, by name. */
 const limiters = new Map<string, RateLimiter>();
