@@ -36,6 +36,16 @@ export {
   type HttpHealthCheckOptions,
 } from './worker/balance/http-health-check.ts';
 export type { StreamFacts, StreamHandler } from './worker/downstream/streams.ts';
+export type { Discovery, DiscoveryWatcher, FoundPeer } from './worker/discovery/discovery.ts';
+export { dnsPeers, type DnsOptions } from './worker/discovery/dns.ts';
+export type { DnsServerOptions } from './worker/discovery/dns-resolver.ts';
+export { dnsSrvPeers, type DnsSrvOptions } from './worker/discovery/dns-srv.ts';
+export { filePeers, type FileOptions } from './worker/discovery/file.ts';
+export {
+  kubernetesPeers,
+  type KubernetesOptions,
+} from './worker/discovery/kubernetes/kubernetes.ts';
+export { staticPeers } from './worker/discovery/static.ts';
 export {
   LoadBalancer,
   type LoadBalancerOptions,

@@ -31,6 +31,7 @@ const stacks = {
       'worker/observe',
       'worker/tasks',
     ],
+    ['worker/discovery'], // knows what an address of a peer is
     ['worker/balance'], // hands out peers of `upstream`
     ['worker/health', 'worker/proxy'],
     ['worker/filters'],

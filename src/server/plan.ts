@@ -3,6 +3,7 @@ import { connectionDefaults } from '../shared/config/load.ts';
 import type { Plan } from '../shared/ipc/plan.ts';
 import { programMetrics } from '../shared/metrics/program.ts';
 import { allBalancers } from '../worker/balance/load-balancer.ts';
+import { FIRST_SET_WAIT_MS } from '../worker/discovered-peers.ts';
 import { limiterSpecs } from '../worker/limits/rate-limiter.ts';
 import { BackgroundService } from './background-service.ts';
 import { dependenciesOf, longestWait } from './dependencies.ts';
@@ -14,6 +15,12 @@ export function planOf(
 ): Plan {
   const listening = services.filter((service) => service instanceof ListeningService);
   const background = services.filter((service) => service instanceof BackgroundService);
+  const upstreams = allBalancers().map(({ name, peers, discovery }) => ({
+    name,
+    peers: peers.map(({ peer }) => peer.address),
+    ...(discovery !== undefined && { discovery: discovery.source }),
+  }));
+  const isDiscovered = upstreams.some(({ discovery }) => discovery !== undefined);
   return {
     ...configured,
     listen: listening.flatMap(({ listen }) => listen),
@@ -22,11 +29,8 @@ export function planOf(
       ...(own ?? connectionDefaults()),
     })),
     tasks: background.map(({ name }) => name),
-    serviceWaitMs: longestWait(dependenciesOf(services)),
-    upstreams: allBalancers().map(({ name, peers }) => ({
-      name,
-      peers: peers.map(({ peer }) => peer.address),
-    })),
+    serviceWaitMs: longestWait(dependenciesOf(services)) + (isDiscovered ? FIRST_SET_WAIT_MS : 0),
+    upstreams,
     limits: limiterSpecs(),
     metrics: programMetrics(),
   };

@@ -15,6 +15,7 @@ import { standardSegments } from '../shared/memory/segments.ts';
 import { MetricsLayout } from '../shared/metrics/layout.ts';
 import type { Clock } from '../shared/time/clock.ts';
 import { machineTime } from '../shared/time/time.ts';
+import { discoverySpecs } from '../worker/discovered-peers.ts';
 import { inlineMore } from '../worker/inlining.ts';
 import { buildWorker, type Worker, type WorkerParts, type WorkerService } from '../worker/start.ts';
 import { BackgroundService } from './background-service.ts';
@@ -88,7 +89,11 @@ function build({ services, boot, start, clock, log }: BuildParts): Worker {
  * @throws {Error} something cannot be built
  */
 export function buildForTrial(services: readonly Service[], plan: Plan): void {
-  const specs = [...standardSegments(MetricsLayout.of(plan), 1), ...plan.limits];
+  const specs = [
+    ...standardSegments(MetricsLayout.of(plan), 1),
+    ...plan.limits,
+    ...discoverySpecs(),
+  ];
   buildWorker({
     ...partsOf(services, { ...plan, segments: [] }),
     segments: new Map(specs.map((spec) => [spec.name, createSegment(spec, undefined)])),

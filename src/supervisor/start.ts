@@ -10,6 +10,7 @@ import { limitEvictions } from '../shared/memory/limit-table.ts';
 import { LABELS_SEGMENT } from '../shared/memory/segments.ts';
 import { MetricsPage } from '../shared/metrics/page.ts';
 import { bindMetrics } from '../shared/metrics/program.ts';
+import { monotonicNs } from '../shared/time/clock.ts';
 import { startAdminServer, type AdminOptions, type AdminServer } from './admin/admin-server.ts';
 import type { ControlPath } from './control/control-path.ts';
 import {
@@ -30,7 +31,7 @@ import type { OwnSocket } from './own-socket.ts';
 import { removePidFile, takeOverPidFile, writePidFile } from './pid-file.ts';
 import { become, identityOf } from './privileges.ts';
 import { Reloader } from './reload/reload.ts';
-import { LAST_CONNECTIONS_MS, Staging, type Draft } from './reload/staging.ts';
+import { LAST_CONNECTIONS_MS, Staging, discoveriesOf, type Draft } from './reload/staging.ts';
 import { StartupError } from './startup-error.ts';
 import { inheritPassed } from './systemd/kept.ts';
 import type { PassedDescriptor } from './systemd/passed-sockets.ts';
@@ -160,6 +161,11 @@ export async function startSupervisor(
             peer,
             healthy: verdict() !== 'ill',
             inFlight: inFlight(),
+          })),
+        discoveries: () =>
+          discoveriesOf(reloader.serving).map(({ upstream, set }) => ({
+            upstream,
+            ...set.figures(monotonicNs()),
           })),
         limits: () => limitsOf(reloader.serving),
         shared: libc !== undefined,

@@ -1,6 +1,7 @@
 /** The figures in shared memory: this worker's own row, and the view of all of them. */
 import type { Boot } from '../shared/ipc/boot.ts';
 import type { Log } from '../shared/log/log.ts';
+import { DiscoveredSet, discoveredSetSpec } from '../shared/memory/discovered-set.ts';
 import { LabelTable } from '../shared/memory/label-table.ts';
 import { limitEvictions } from '../shared/memory/limit-table.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
@@ -15,6 +16,7 @@ import {
 } from '../shared/metrics/layout.ts';
 import type { MetricsSource } from '../shared/metrics/page.ts';
 import { bindMetrics } from '../shared/metrics/program.ts';
+import { monotonicNs } from '../shared/time/clock.ts';
 import { Recorder } from '../shared/metrics/recorder.ts';
 import { allBalancers } from './balance/load-balancer.ts';
 import { limiterSpecs } from './limits/rate-limiter.ts';
@@ -51,6 +53,12 @@ export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figu
       workers: () => workersIn(table, supervisorPid, threads),
       restarts: () => table.rowView(0)[ProcessSlot.restarts]!,
       peers: () => peersIn(peers),
+      discoveries: () =>
+        allBalancers().flatMap(({ name: upstream, discovery }) => {
+          if (discovery === undefined) return [];
+          const set = new DiscoveredSet(need(discoveredSetSpec(upstream, discovery.source).name));
+          return [{ upstream, ...set.figures(monotonicNs()) }];
+        }),
       limits: () =>
         limiterSpecs().map(({ name }) => ({ name, evictions: limitEvictions(need(name)) })),
       shared: segment.fd !== undefined,
@@ -81,11 +89,11 @@ function workersIn(
 
 function peersIn(table: PeerTable): ReturnType<MetricsSource['peers']> {
   return allBalancers().flatMap(({ name, peers }) =>
-    peers.map(({ peer: { address }, row }) => ({
+    peers.map(({ address, row, inFlight }) => ({
       upstream: name,
       peer: address,
       healthy: table.verdict(row) !== 'ill',
-      inFlight: table.load.inFlight(row),
+      inFlight,
     })),
   );
 }

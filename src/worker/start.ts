@@ -24,6 +24,7 @@ import { defaultMaxConnections } from './downstream/open-files.ts';
 import { Http1Connection } from './downstream/http1-connection.ts';
 import type { DownstreamOptions, ListenerOptions } from './downstream/settings.ts';
 import { streamConnector, type StreamHandler } from './downstream/streams.ts';
+import { openDiscoveredPeers } from './discovered-peers.ts';
 import { openFigures } from './figures.ts';
 import { startProber } from './health/prober.ts';
 import { pathAllowances } from './http/path.ts';
@@ -168,6 +169,7 @@ export function buildWorker(parts: WorkerParts): Worker {
   const peers = new PeerTable(need(segments, PEERS_SEGMENT));
   peers.load.join();
   for (const balancer of allBalancers()) balancer.useTable(peers, time.clock);
+  const discovered = openDiscoveredPeers((name) => need(segments, name), time, log);
   for (const { showMetrics } of parts.services) showMetrics?.(figures.source(peers, parts.version));
   bindLimiters((name) => segments.get(name), time.clock);
   const accessLog =
@@ -247,6 +249,8 @@ export function buildWorker(parts: WorkerParts): Worker {
 
   return {
     async accept(of, grants) {
+      await discovered.ready();
+      if (stopping.signal.aborted) return [];
       const addresses = await listeners.accept(of, grants);
       if (!stopping.signal.aborted) recorder.workerState(slot, 'ready');
       return addresses;
@@ -266,6 +270,7 @@ export function buildWorker(parts: WorkerParts): Worker {
         });
         return;
       }
+      if (discovered.take(duty)) return;
       const task = tasks.get(duty);
       // The supervisor knows the services of the same program.
       if (task === undefined) throw new Error(`there is no duty "${duty}" in this program`);
@@ -287,12 +292,14 @@ export function buildWorker(parts: WorkerParts): Worker {
         stopProber();
         parts.reports?.dutyEnded('health-probes', 'stopped');
       }
+      for (const duty of discovered.stopRunning()) parts.reports?.dutyEnded(duty, 'stopped');
       const tasksStopped = stopTasks(tasks, order.graceMs, parts);
       const cutBackground = setTimeout(() => background.cut(), order.graceMs);
       await listeners.drain(order);
       await background.drain();
       clearTimeout(cutBackground);
       await tasksStopped;
+      discovered.stop();
       connector.close();
       stopFigures();
       await accessLog.close();

@@ -82,6 +82,7 @@ function renderedPage(): Promise<string> {
       workers: () => [{ slot: 0, row: 1, state: 'ready' }],
       restarts: () => 1,
       peers: () => [{ upstream: 'UPSTREAM', peer: 'PEER', healthy: true, inFlight: 0 }],
+      discoveries: () => [{ upstream: 'UPSTREAM', peers: 1, ageSeconds: 1, isFailing: true }],
       limits: () => [{ name: 'LIMIT', evictions: 1 }],
       shared: true,
       version: 'VERSION',

@@ -6,6 +6,7 @@ import { createSegment, type Segment } from '../../shared/memory/segment.ts';
 import { standardSegments } from '../../shared/memory/segments.ts';
 import { MetricsLayout } from '../../shared/metrics/layout.ts';
 import type { MetricsSource } from '../../shared/metrics/page.ts';
+import { discoverySpecs } from '../../worker/discovered-peers.ts';
 import { buildWorker, type Worker, type WorkerParts } from '../../worker/start.ts';
 import { planOf } from '../plan.ts';
 import type { HttpProxyService } from '../service.ts';
@@ -54,6 +55,10 @@ function bootOf(service: HttpProxyService): Boot {
 }
 
 function segmentsFor(boot: Boot): ReadonlyMap<string, Segment> {
-  const specs = [...standardSegments(MetricsLayout.of(boot), 1), ...boot.limits];
+  const specs = [
+    ...standardSegments(MetricsLayout.of(boot), 1),
+    ...boot.limits,
+    ...discoverySpecs(),
+  ];
   return new Map(specs.map((spec) => [spec.name, createSegment(spec, undefined)]));
 }

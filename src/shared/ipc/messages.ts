@@ -9,13 +9,24 @@ import type { Place } from './place.ts';
 export const IPC_VERSION = 4;
 
 /** Work that must be done once per host; one ready worker has each. */
-export type Duty = 'health-probes' | TaskDuty;
+export type Duty = 'health-probes' | DiscoveryDuty | TaskDuty;
 
 /** To run the task of a background service. */
 export type TaskDuty = `task:${string}`;
 
 export function taskDuty(service: string): TaskDuty {
   return `task:${service}`;
+}
+
+/** To find the peers of an upstream. */
+export type DiscoveryDuty = `discovery:${string}`;
+
+/**
+ * @param source another one is another duty: workers of a new configuration need its
+ *   peers before they serve, while those of the old one still have the duty for theirs
+ */
+export function discoveryDuty(upstream: string, source: string): DiscoveryDuty {
+  return `discovery:${JSON.stringify([upstream, source])}`;
 }
 
 /** A listening socket of a service, for one worker. */

@@ -42,6 +42,8 @@ export interface ListenAddress {
 
 export interface PlannedUpstream {
   readonly name: string;
-  /** Addresses. */
+  /** Addresses of those that are written down. */
   readonly peers: readonly string[];
+  /** What finds further ones: `Discovery.source`. */
+  readonly discovery?: string;
 }

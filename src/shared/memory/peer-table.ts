@@ -24,6 +24,9 @@ const ROW_WORDS = 8;
 
 export type Verdict = 'unknown' | 'healthy' | 'ill';
 
+/** Of a peer that came when the table was full: its verdict is unknown, and stays it. */
+export const NO_ROW = -1;
+
 const VERDICTS: readonly Verdict[] = ['unknown', 'healthy', 'ill'];
 
 const ROWS_BYTES = ROWS * ROW_WORDS * 4;
@@ -106,16 +109,35 @@ export class PeerTable {
     throw new PeerTableFull(`more than ${ROWS} peers: the peer table is full`);
   }
 
+  /** As `row`; `NO_ROW` where the table is full. */
+  rowOrNone(upstream: string, address: string): number {
+    try {
+      return this.row(upstream, address);
+    } catch (thrown) {
+      if (thrown instanceof PeerTableFull) return NO_ROW;
+      throw thrown;
+    }
+  }
+
   verdict(row: number): Verdict {
+    if (row === NO_ROW) return 'unknown';
     return VERDICTS[Atomics.load(this.#words, row * ROW_WORDS + 2)] ?? 'unknown';
   }
 
   /** Only the prober calls this. */
   setVerdict(row: number, verdict: Verdict, nowNs: number): void {
+    if (row === NO_ROW) return;
     const isRecovery = verdict === 'healthy' && this.verdict(row) === 'ill';
     if (isRecovery) this.#doubles[(row * ROW_WORDS) / 2 + 3] = nowNs;
     this.#doubles[(row * ROW_WORDS) / 2 + 2] = nowNs;
     Atomics.store(this.#words, row * ROW_WORDS + 2, VERDICTS.indexOf(verdict));
+  }
+
+  /** The row is another peer's from now on. Only the prober calls this. */
+  forgetVerdict(row: number): void {
+    if (row === NO_ROW) return;
+    Atomics.store(this.#words, row * ROW_WORDS + 2, VERDICTS.indexOf('unknown'));
+    this.#doubles.fill(0, (row * ROW_WORDS) / 2 + 2, (row * ROW_WORDS) / 2 + 4);
   }
 
   /** Nanoseconds; 0 if there is no verdict yet. */

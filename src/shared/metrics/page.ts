@@ -35,12 +35,22 @@ export interface MetricsSource {
     readonly healthy: boolean;
     readonly inFlight: number;
   }[];
+  readonly discoveries: () => readonly DiscoveryFigures[];
   readonly limits: () => readonly { readonly name: string; readonly evictions: number }[];
   /** Memory is shared between the workers. */
   readonly shared: boolean;
   readonly version: string;
   /** Only where it is known, in the supervisor; at: milliseconds since 1970. */
   readonly lastReload?: () => { readonly successful: boolean; readonly at: number };
+}
+
+/** Of an upstream whose peers are discovered. */
+export interface DiscoveryFigures {
+  readonly upstream: string;
+  readonly peers: number;
+  /** Since the set was last found to be true; `undefined`: there is none yet. */
+  readonly ageSeconds: number | undefined;
+  readonly isFailing: boolean;
 }
 
 interface Metric {
@@ -175,6 +185,21 @@ const metrics: readonly Metric[] = [
         labels: { upstream, peer },
       })),
   },
+  discoveryMetric(
+    'sluice_discovery_failing',
+    '1 while the source of an upstream’s peers does not tell them; the last set stays in use.',
+    ({ isFailing }) => (isFailing ? 1 : 0),
+  ),
+  discoveryMetric(
+    'sluice_discovery_age_seconds',
+    'Since the peers of an upstream were last found to be the ones that there are.',
+    ({ ageSeconds }) => ageSeconds,
+  ),
+  discoveryMetric(
+    'sluice_discovery_peers',
+    'Peers that the source of an upstream has told of last.',
+    ({ peers }) => peers,
+  ),
   {
     name: 'sluice_upstream_peer_requests_in_flight',
     help: 'Requests under way to the peer now, of all workers.',
@@ -339,6 +364,19 @@ function upstreamMetric(name: string, help: string, slot: number): Metric {
       labels: { upstream },
     }));
   return { name, help, type: 'counter', samples };
+}
+
+function discoveryMetric(
+  name: string,
+  help: string,
+  valueOf: (figures: DiscoveryFigures) => number | undefined,
+): Metric {
+  const samples = ({ discoveries }: MetricsSource) =>
+    discoveries().flatMap((figures) => {
+      const value = valueOf(figures);
+      return value === undefined ? [] : [{ value, labels: { upstream: figures.upstream } }];
+    });
+  return { name, help, type: 'gauge', samples };
 }
 
 function workerMetric(name: string, help: string, type: Metric['type'], slot: number): Metric {

@@ -9,11 +9,17 @@
  */
 import { closeSync } from 'node:fs';
 import { writeBoot, type SegmentGrant } from '../../shared/ipc/boot.ts';
-import { taskDuty, type ListenerGrant } from '../../shared/ipc/messages.ts';
+import {
+  discoveryDuty,
+  taskDuty,
+  type Duty,
+  type ListenerGrant,
+} from '../../shared/ipc/messages.ts';
 import { showPlace } from '../../shared/ipc/place.ts';
 import type { ListenAddress, Plan } from '../../shared/ipc/plan.ts';
 import type { Libc } from '../../shared/memory/libc.ts';
-import { PeerTable, PeerTableFull, type Verdict } from '../../shared/memory/peer-table.ts';
+import { DiscoveredSet, discoveredSetSpec, slotName } from '../../shared/memory/discovered-set.ts';
+import { NO_ROW, PeerTable, PeerTableFull, type Verdict } from '../../shared/memory/peer-table.ts';
 import type { Segment, SegmentSpec } from '../../shared/memory/segment.ts';
 import { METRICS_SEGMENT, PEERS_SEGMENT, standardSegments } from '../../shared/memory/segments.ts';
 import { MetricsLayout } from '../../shared/metrics/layout.ts';
@@ -91,7 +97,7 @@ export class Draft {
   readonly sockets: GenerationSockets | undefined;
   readonly book: Book;
   readonly peerTable: PeerTable;
-  readonly peers: readonly PlannedPeer[];
+  readonly #peers: readonly PlannedPeer[];
   readonly #parts: StagingParts;
   #generation: Generation | undefined;
 
@@ -104,14 +110,23 @@ export class Draft {
     if (libc === undefined) listen.forEach(refuseUnixSocket);
     this.sockets = sockets?.prepare(listen, settings.threads);
     try {
-      const specs = [...standardSegments(this.layout, settings.threads), ...limits];
-      ({ segments: this.segments, peers: this.peers } = openTables(plan, specs, store));
+      const specs = [
+        ...standardSegments(this.layout, settings.threads),
+        ...limits,
+        ...discoverySpecs(plan),
+      ];
+      ({ segments: this.segments, peers: this.#peers } = openTables(plan, specs, store));
     } catch (thrown) {
       this.sockets?.undo();
       throw thrown;
     }
     this.peerTable = new PeerTable(this.segments.find(PEERS_SEGMENT));
     this.book = fleet.ledger.bookFor(this.segments.find(METRICS_SEGMENT), this.layout);
+  }
+
+  /** Those that are written down, and those that were found. */
+  get peers(): readonly PlannedPeer[] {
+    return [...this.#peers, ...foundPeers(this)];
   }
 
   get generation(): Generation {
@@ -126,7 +141,7 @@ export class Draft {
    */
   async prepare(): Promise<void> {
     const { libc, fleet } = this.#parts;
-    const { settings, listen, tasks, serviceWaitMs } = this.plan;
+    const { settings, listen, serviceWaitMs } = this.plan;
     const { list } = this.segments;
     try {
       const bootFd = writeBoot({ ...this.plan, segments: grants(list) }, libc);
@@ -134,7 +149,7 @@ export class Draft {
       this.#generation = await fleet.prepare({
         slots: settings.threads,
         keys: addressKeys(listen),
-        duties: ['health-probes', ...tasks.map(taskDuty)],
+        duties: dutiesOf(this.plan),
         stepTimeoutMs: settings.workers.start_timeout,
         serviceWaitMs,
         fork: () => forkProgram({ inherit }),
@@ -213,11 +228,51 @@ function openTables(plan: Plan, specs: readonly SegmentSpec[], store: SegmentSto
 function claimPeers({ upstreams }: Plan, segments: GenerationSegments): PlannedPeer[] {
   const table = new PeerTable(segments.find(PEERS_SEGMENT));
   return upstreams.flatMap(({ name: upstream, peers }) =>
-    peers.map((peer) => {
-      const row = table.row(upstream, peer);
-      const verdict = () => table.verdict(row);
-      return { upstream, peer, verdict, inFlight: () => table.load.inFlight(row) };
-    }),
+    peers.map((peer) => plannedPeer(table, upstream, peer, table.row(upstream, peer))),
+  );
+}
+
+function plannedPeer(table: PeerTable, upstream: string, peer: string, row: number): PlannedPeer {
+  return {
+    upstream,
+    peer,
+    verdict: () => table.verdict(row),
+    inFlight: () => (row === NO_ROW ? 0 : table.load.inFlight(row)),
+  };
+}
+
+function discoverySpecs({ upstreams }: Plan): SegmentSpec[] {
+  return upstreams.flatMap(({ name, discovery }) =>
+    discovery === undefined ? [] : [discoveredSetSpec(name, discovery)],
+  );
+}
+
+function dutiesOf({ tasks, upstreams }: Plan): Duty[] {
+  const discoveries = upstreams.flatMap(({ name, discovery }) =>
+    discovery === undefined ? [] : [discoveryDuty(name, discovery)],
+  );
+  return ['health-probes', ...discoveries, ...tasks.map(taskDuty)];
+}
+
+/** Of the upstreams that have a discovery, what it says now. */
+export function discoveriesOf({ plan, segments }: Draft) {
+  return plan.upstreams.flatMap(({ name, discovery, peers }) => {
+    if (discovery === undefined) return [];
+    const { name: segment } = discoveredSetSpec(name, discovery);
+    const set = new DiscoveredSet(segments.find(segment));
+    return [{ upstream: name, source: discovery, peers, set }];
+  });
+}
+
+function foundPeers(draft: Draft): PlannedPeer[] {
+  const { peerTable: table } = draft;
+  return discoveriesOf(draft).flatMap(({ upstream, source, peers, set }) =>
+    (set.read()?.peers ?? [])
+      .filter(({ address }) => !peers.includes(address))
+      .map(({ address, slot }) => {
+        const row = table.rowOrNone(upstream, slotName(source, slot));
+        return plannedPeer(table, upstream, address, row);
+      }),
   );
 }
 

@@ -1,6 +1,6 @@
 /** A peer of a balancer: a candidate for algorithms, and what counts the requests that go to it. */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
-import type { PeerTable } from '../../shared/memory/peer-table.ts';
+import { NO_ROW, type PeerTable } from '../../shared/memory/peer-table.ts';
 import type { Clock } from '../../shared/time/clock.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import type { PeerAttempt, PeerObserver } from '../upstream/peer-observer.ts';
@@ -20,7 +20,7 @@ export class BalancedPeer implements Candidate, PeerObserver {
   readonly weight: number;
   readonly priority: number;
   /** Its row in the peer table, once there is one. */
-  row = -1;
+  row = NO_ROW;
   readonly #isTimed: boolean;
   #seat: Seat | undefined;
 

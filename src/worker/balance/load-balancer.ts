@@ -5,8 +5,10 @@
  */
 import { refuseUnknown } from '../../shared/config/options.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
-import type { PeerTable } from '../../shared/memory/peer-table.ts';
+import { slotName } from '../../shared/memory/discovered-set.ts';
+import { NO_ROW, type PeerTable } from '../../shared/memory/peer-table.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import { HttpPeer, type PeerOptions } from '../upstream/peer.ts';
 import { BalancedPeer } from './balanced-peer.ts';
 import type { HealthCheck } from './health-check.ts';
@@ -20,6 +22,11 @@ export interface PeerSpec {
   readonly weight?: number;
   /** Peers with a higher number get traffic only while none with a lower one may be used. Default 0. */
   readonly priority?: number;
+}
+
+/** One that a discovery has found; without `slot`, its row goes by its address. */
+interface FoundSpec extends PeerSpec {
+  readonly slot?: number;
 }
 
 export interface LoadBalancerOptions {
@@ -44,6 +51,8 @@ export interface LoadBalancerOptions {
   readonly slowStartMs?: number;
   /** For the connections to the peers. */
   readonly peerOptions?: PeerOptions;
+  /** Finds further peers, besides those that are given, of which there may be none then. */
+  readonly discovery?: Discovery;
 }
 
 const OPTIONS = {
@@ -54,6 +63,7 @@ const OPTIONS = {
   panicThresholdPercent: true,
   slowStartMs: true,
   peerOptions: true,
+  discovery: true,
 } as const;
 
 /** Peers of one priority that take new traffic. */
@@ -81,12 +91,16 @@ export class LoadBalancer {
   readonly name: string;
   readonly healthCheck: HealthCheck | undefined;
   readonly healthCheckFrequencyMs: number;
-  readonly peers: readonly BalancedPeer[];
+  readonly discovery: Discovery | undefined;
+  readonly #options: LoadBalancerOptions;
+  readonly #given: readonly PeerSpec[];
+  readonly #listeners = new Set<() => void>();
   readonly #selection: Selection;
   readonly #panicShare: number;
   readonly #slowStartNs: number;
+  #peers: readonly BalancedPeer[];
   /** The most preferred first. */
-  readonly #tiers: readonly Tier[];
+  #tiers: readonly Tier[];
   #table: PeerTable | undefined;
   #clock: Clock = monotonicNs;
 
@@ -94,7 +108,7 @@ export class LoadBalancer {
    * Building one starts nothing and opens nothing.
    *
    * @throws {Error} another balancer has that name
-   * @throws {TypeError} an address is none, an option unknown, a number makes no sense, or there are no peers
+   * @throws {TypeError} an address is none, an option unknown, a number makes no sense, or there are neither peers nor a discovery
    */
   constructor(peers: readonly (string | PeerSpec)[], options: LoadBalancerOptions) {
     const { name } = options;
@@ -104,26 +118,86 @@ export class LoadBalancer {
         `a LoadBalancer named "${name}" exists already; each needs a name of its own`,
       );
     }
-    if (peers.length === 0)
-      throw new TypeError(`LoadBalancer "${name}": expected at least one peer`);
+    if (peers.length === 0 && options.discovery === undefined)
+      throw new TypeError(`LoadBalancer "${name}": expected at least one peer, or a discovery`);
     this.name = name;
     this.healthCheck = options.healthCheck;
     this.healthCheckFrequencyMs = options.healthCheckFrequencyMs ?? 5_000;
     this.#selection = options.selection ?? roundRobin();
     this.#panicShare = panicShare(options);
     this.#slowStartNs = (options.slowStartMs ?? 0) * 1e6;
-    const isTimed = this.#selection.byLatency === true;
-    this.peers = peers.map((given) => balancedPeer(given, options, isTimed));
-    this.#tiers = tiersOf(this.peers, this.#selection);
+    this.discovery = options.discovery;
+    this.#options = options;
+    this.#given = peers.map((given) => (typeof given === 'string' ? { address: given } : given));
+    this.#peers = this.#given.map((given) => this.#balanced(given));
+    this.#tiers = tiersOf(this.#peers, this.#selection);
     balancers.set(name, this);
+  }
+
+  get peers(): readonly BalancedPeer[] {
+    return this.#peers;
   }
 
   /** Gives the balancer its rows; before that every peer counts as healthy. */
   useTable(table: PeerTable, clock: Clock): void {
-    for (const balanced of this.peers)
+    for (const balanced of this.#peers)
       balanced.sit(table.row(this.name, balanced.address), table, clock);
     this.#table = table;
     this.#clock = clock;
+  }
+
+  /**
+   * From now on there are these, besides the peers that the balancer was made with, which
+   * count where an address is in both. Peers that stay keep their connections and what
+   * is known of their health; requests to those that go end as they would have.
+   *
+   * @throws {TypeError} one is no peer; nothing has changed
+   */
+  update(found: readonly FoundSpec[]): void {
+    const before = new Map(this.#peers.map((each) => [each.address, each]));
+    const specs = new Map<string, FoundSpec>(
+      [...found, ...this.#given].map((spec) => [spec.address, spec]),
+    );
+    const peers = [...specs.values()].map((spec) => this.#updated(before.get(spec.address), spec));
+    const tiers = tiersOf(peers, this.#selection);
+    this.#peers = peers;
+    this.#tiers = tiers;
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** @returns ends it */
+  onUpdate(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #updated(known: BalancedPeer | undefined, spec: FoundSpec): BalancedPeer {
+    const { weight = 1, priority = 0 } = spec;
+    const row = this.#rowOf(spec);
+    if (known?.weight === weight && known.priority === priority && known.row === row) return known;
+    const updated = this.#balanced(spec, known?.peer);
+    if (this.#table !== undefined && row !== NO_ROW) updated.sit(row, this.#table, this.#clock);
+    return updated;
+  }
+
+  /** Where the table is full: of a peer of whose health nothing is known. */
+  #rowOf({ address, slot }: FoundSpec): number {
+    const source = this.discovery?.source ?? '';
+    const name = slot === undefined ? address : slotName(source, slot);
+    return this.#table?.rowOrNone(this.name, name) ?? NO_ROW;
+  }
+
+  /** @param known the same peer with another weight or priority: its connections stay */
+  #balanced({ address, weight = 1, priority = 0 }: PeerSpec, known?: HttpPeer): BalancedPeer {
+    const { name, peerOptions } = this.#options;
+    if (!(weight >= 0 && weight < Infinity)) {
+      throw new TypeError(
+        `LoadBalancer "${name}": weight of ${address}: expected 0 or more, got ${weight}`,
+      );
+    }
+    const peer = known ?? new HttpPeer(address, { ...peerOptions, upstream: name });
+    const isTimed = this.#selection.byLatency === true;
+    return new BalancedPeer({ peer, weight, priority, isTimed });
   }
 
   /**
@@ -141,7 +215,7 @@ export class LoadBalancer {
     if (chosen !== undefined) return chosen.peer;
     throw new ProxyError(
       'upstream/none-healthy',
-      `none of the ${this.peers.length} peers of ${this.name} may be used`,
+      `none of the ${this.#peers.length} peers of ${this.name} may be used`,
     );
   }
 
@@ -220,22 +294,6 @@ function panicShare({ name, panicThresholdPercent: percent = 0 }: LoadBalancerOp
   throw new TypeError(
     `LoadBalancer "${name}": panicThresholdPercent: expected 0 to 100, got ${percent}`,
   );
-}
-
-function balancedPeer(
-  given: string | PeerSpec,
-  { name, peerOptions }: LoadBalancerOptions,
-  isTimed: boolean,
-): BalancedPeer {
-  const spec = typeof given === 'string' ? { address: given } : given;
-  const { address, weight = 1, priority = 0 } = spec;
-  if (!(weight >= 0 && weight < Infinity)) {
-    throw new TypeError(
-      `LoadBalancer "${name}": weight of ${address}: expected 0 or more, got ${weight}`,
-    );
-  }
-  const peer = new HttpPeer(address, { ...peerOptions, upstream: name });
-  return new BalancedPeer({ peer, weight, priority, isTimed });
 }
 
 function tiersOf(peers: readonly BalancedPeer[], selection: Selection): Tier[] {

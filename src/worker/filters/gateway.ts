@@ -21,6 +21,7 @@ import { normalizePath, pathAllowances, type PathAllowances } from '../http/path
 import { Router } from '../router/router.ts';
 import type { PeerOptions } from '../upstream/peer.ts';
 import { apiKey } from './api-key.ts';
+import { discoveredName, discoveryFrom } from './upstream-discovery.ts';
 import { inOrder, type Filter } from './filter.ts';
 import { requestHeaders, responseHeaders } from './header-edits.ts';
 import { rateLimit } from './rate-limit.ts';
@@ -82,12 +83,14 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
       weight: peer.weight,
       priority: peer.priority,
     }));
+    const discovery = discoveryFrom(upstream);
     const selection = SELECTIONS[upstream.balance]();
     const balancer = new LoadBalancer(peers, {
       name,
       selection,
       panicThresholdPercent: upstream.panic_threshold,
       slowStartMs: upstream.slow_start,
+      ...(discovery !== undefined && { discovery }),
       ...(health !== undefined && {
         healthCheck: healthCheckFrom(health),
         healthCheckFrequencyMs: health.interval,
@@ -127,12 +130,21 @@ function proxyOf({ proxy }: UpstreamSettings): PeerOptions['proxy'] {
 }
 
 function tlsOptions(
-  { tls }: UpstreamSettings,
+  upstream: UpstreamSettings,
   { ca_file }: Settings,
   readPem: (path: string) => string,
 ): PeerOptions {
+  const { tls } = upstream;
   if (tls === undefined) return {};
-  const { sni, verify, alternative_name, system_certs, ca = ca_file, cert, key } = tls;
+  const {
+    sni = discoveredName(upstream),
+    verify,
+    alternative_name,
+    system_certs,
+    ca = ca_file,
+    cert,
+    key,
+  } = tls;
   return {
     tls: true,
     sni,

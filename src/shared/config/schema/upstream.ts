@@ -13,6 +13,7 @@ import {
   type UnixPath,
 } from '../kinds.ts';
 import { showPlace } from '../../ipc/place.ts';
+import { discovery } from './discovery.ts';
 import { healthCheck } from './health-check.ts';
 
 /** After every priority that one would give. */
@@ -95,7 +96,7 @@ export const upstreamTls = z
       .regex(PEER_NAME, { error: ({ input }) => notAName(input) })
       .optional()
       .describe(
-        'Name that the peer is asked for and that its certificate must be for. An IP address is not sent, only verified. Default: the peer’s name or address.',
+        'Name that the peer is asked for and that its certificate must be for. An IP address is not sent, only verified. Default: the name of a discovery by `dns`, or the peer’s name or address.',
       ),
     alternative_name: z
       .string()
@@ -181,10 +182,14 @@ export const upstream = z
       ),
     peers: z
       .array(peer)
-      .min(1)
+      .max(4_000)
+      .default([])
       .describe(
         'Addresses, `host:port` or `unix:/path`, or `{ address, weight, priority, backup }`; weight 0 takes no new traffic. Peers of a higher `priority` get traffic only while none of a lower one may be used; `backup: true` is the highest. Default: 0.',
       ),
+    discovery: discovery
+      .optional()
+      .describe('Finds peers, besides those that are written down under `peers`, if any are.'),
     panic_threshold: z
       .int()
       .min(0)
@@ -237,6 +242,10 @@ export const upstream = z
       .describe(
         'Speaks TLS 1.3 or 1.2 with the peers. `{}` is enough for peers with a public name.',
       ),
+  })
+  .refine(({ peers, discovery: found }) => peers.length > 0 || found !== undefined, {
+    path: ['peers'],
+    error: 'expected at least 1 entry, or a "discovery"',
   })
   .refine(({ balance, hash_key }) => hash_key === undefined || BY_KEY.has(balance), {
     path: ['hash_key'],

@@ -58,6 +58,34 @@ conf.yaml:3:53: upstreams.api.hash_key: expected client_ip, host, path, uri, hea
 1 problem in conf.yaml`,
   },
   {
+    name: 'an upstream with neither peers nor a discovery',
+    source: 'version: 1\nupstreams:\n  api: { peers: [] }\n',
+    says: `
+conf.yaml:3:17: upstreams.api.peers: expected at least 1 entry, or a "discovery"
+  3 |   api: { peers: [] }
+                      ^
+1 problem in conf.yaml`,
+  },
+  {
+    name: 'a discovery of a type that there is not',
+    source: 'version: 1\nupstreams:\n  api: { discovery: { type: consul, name: api } }\n',
+    says: `
+conf.yaml:3:29: upstreams.api.discovery.type: expected "dns" or "dns_srv" or "file" or "kubernetes", got "consul"
+  3 |   api: { discovery: { type: consul, name: api } }
+                                  ^
+1 problem in conf.yaml`,
+  },
+  {
+    name: 'a name server that has a name',
+    source:
+      'version: 1\nupstreams:\n  api: { discovery: { type: dns, name: api, port: 80, servers: [10.0.0.53:0] } }\n',
+    says: `
+conf.yaml:3:65: upstreams.api.discovery.servers[0]: expected an address such as "10.0.0.53" or "10.0.0.53:5353", got "10.0.0.53:0"
+  3 |   api: { discovery: { type: dns, name: api, port: 80, servers: [10.0.0.53:0] } }
+                                                                      ^
+1 problem in conf.yaml`,
+  },
+  {
     name: 'a backup with a priority',
     source:
       "version: 1\nupstreams:\n  api: { peers: [{ address: 'h:1', priority: 1, backup: true }] }\n",
@@ -203,7 +231,10 @@ const values = [
     'admin: { listen: example.com:80 }',
     'admin.listen: expected an IP address and a port, such as "127.0.0.1:6188" or "[::1]:6188", or a Unix socket, such as "unix:/run/sluice.sock", got "example.com:80"',
   ],
-  ['upstreams: { api: { peers: [] } }', 'upstreams.api.peers: expected at least 1 entry, got []'],
+  [
+    'upstreams: { api: { peers: [] } }',
+    'upstreams.api.peers: expected at least 1 entry, or a "discovery"',
+  ],
   [
     'upstreams: { api: { peers: [5] } }',
     'upstreams.api.peers[0]: expected "host:port", "unix:/path" or { address, weight, priority, backup }, got 5',
@@ -393,7 +424,7 @@ services:
       'admin: unknown key "typo"',
       'upstreams.api.peers[1]: h:1 is there twice',
       'upstreams.api.peers[2]: expected "host:port", "unix:/path" or { address, weight, priority, backup }, got 5',
-      'upstreams.broken.peers: expected at least 1 entry, got []',
+      'upstreams.broken.peers: expected at least 1 entry, or a "discovery"',
       'upstreams.broken: unknown key "typo"',
       'services[0].listen[1]: expected a mapping, got 5',
       'services[0]: unknown key "typo"',

@@ -70,6 +70,7 @@ describe('the metrics page', () => {
         { upstream: 'api', peer: '10.0.0.1:80', healthy: true, inFlight: 3 },
         { upstream: 'api', peer: '10.0.0.2:80', healthy: false, inFlight: 3 },
       ],
+      discoveries: () => [],
       limits: () => [{ name: 'edge/0', evictions: 7 }],
     });
     fleet.workers[1]!.processFigures(5_000_000, 1.5, 0.01);
@@ -120,6 +121,7 @@ function newFleet(more: Partial<MetricsSource> = {}) {
     ],
     restarts: () => 0,
     peers: () => [],
+    discoveries: () => [],
     limits: () => [],
     shared: true,
     version: '1.2.3',
