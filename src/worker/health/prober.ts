@@ -34,18 +34,54 @@ const PROBES_AT_ONCE = 64;
 /** Begins to probe. @returns stops it; a probe under way ends without a verdict */
 export function startProber(options: ProberOptions): () => void {
   const turns = new Turns(PROBES_AT_ONCE);
-  const watches: PeerWatch[] = [];
-  for (const balancer of options.balancers) {
+  const followed = options.balancers.flatMap((balancer) => {
     const { healthCheck } = balancer;
-    if (healthCheck === undefined) continue;
-    for (const balanced of balancer.peers) {
-      const watch = new PeerWatch({ balancer, balanced, check: healthCheck }, turns, options);
-      watches.push(watch);
+    return healthCheck === undefined ? [] : [follow(balancer, healthCheck, turns, options)];
+  });
+  return () => {
+    turns.end();
+    for (const stop of followed) stop();
+  };
+}
+
+/** Its peers as they come and go. @returns stops it */
+function follow(
+  balancer: LoadBalancer,
+  check: HealthCheck,
+  turns: Turns,
+  options: ProberOptions,
+): () => void {
+  const watches = new Map<BalancedPeer, PeerWatch>();
+  /** Addresses, by their rows. */
+  const holders = new Map<number, string>();
+  let isFollowing = false;
+  const leave = (gone: (balanced: BalancedPeer) => boolean) => {
+    for (const [balanced, watch] of watches) {
+      if (!gone(balanced)) continue;
+      watch.end();
+      watches.delete(balanced);
+    }
+  };
+  const sync = () => {
+    const peers = new Set(balancer.peers);
+    leave((balanced) => !peers.has(balanced));
+    for (const balanced of peers) {
+      if (watches.has(balanced)) continue;
+      const { row, address } = balanced;
+      // The verdict in it is about one that has gone.
+      if (isFollowing && holders.get(row) !== address) options.table.forgetVerdict(row);
+      holders.set(row, address);
+      const watch = new PeerWatch({ balancer, balanced, check }, turns, options);
+      watches.set(balanced, watch);
       watch.begin();
     }
-  }
+  };
+  sync();
+  isFollowing = true;
+  const stopListening = balancer.onUpdate(sync);
   return () => {
-    for (const watch of watches) watch.end();
+    stopListening();
+    leave(() => true);
   };
 }
 
@@ -63,7 +99,9 @@ class PeerWatch {
   readonly #probe: Probe;
   /** Verdicts outlive the worker that gave them: a new prober goes on from there. */
   #standing: Standing;
-  /** Ends what is waited for: a turn, an answer, or the next probe. */
+  /** Takes the wish for a turn back, if it has not come. */
+  #takeBack: (() => void) | undefined;
+  /** Ends what is waited for: an answer, or the time of the next probe. */
   #cancel: (() => void) | undefined;
   #ended = false;
 
@@ -78,11 +116,12 @@ class PeerWatch {
 
   begin(): void {
     const { balancer } = this.#watched;
-    this.#cancel = this.#turns.enter(balancer.name, (leave) => this.#look(leave));
+    this.#takeBack = this.#turns.enter(balancer.name, (leave) => this.#look(leave));
   }
 
   end(): void {
     this.#ended = true;
+    this.#takeBack?.();
     this.#cancel?.();
     this.#probe.close();
   }
@@ -104,7 +143,10 @@ class PeerWatch {
       this.#probe.stop();
       finish(`no answer within ${timeoutMs} ms`);
     });
-    this.#cancel = cancelTimeout;
+    this.#cancel = () => {
+      cancelTimeout();
+      leave();
+    };
     this.#probe.begin(finish);
   }
 

@@ -29,6 +29,11 @@ export class Turns {
     };
   }
 
+  /** Nobody who waits gets a turn any more. */
+  end(): void {
+    this.#waiting.clear();
+  }
+
   #next(): void {
     while (this.#running < this.#atOnce) {
       const run = this.#take();
