@@ -62,6 +62,7 @@ export type { ParentRequest, SocketAddress, TlsFacts } from './worker/http/excha
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';
 export { RateLimiter } from './worker/limits/rate-limiter.ts';
+export type { Charge, Decision, RateLimiterOptions } from './worker/limits/rate-limiter.ts';
 export {
   Answer,
   type AnswerBody,

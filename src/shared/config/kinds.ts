@@ -1,6 +1,7 @@
 /** Kinds of values that a configuration file writes with units or in a form of their own. */
 import { isIP, isIPv4 } from 'node:net';
 import * as z from 'zod';
+import { RATE_EXAMPLES, rateOf, type Rate } from '../text/rate.ts';
 
 const DURATION_UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -59,17 +60,11 @@ function amountOf(text: string, units: Readonly<Record<string, number>>): number
     : Math.round(Number(digits) * factor);
 }
 
-/** `"10/s"`, `"600/m"`, `"100/h"`. */
-export const rate = z.unknown().transform((given, context): { count: number; perMs: number } => {
-  const [, count, unit = ''] =
-    (typeof given === 'string' && /^(\d{1,9})\/([smh])$/.exec(given)) || [];
-  if (count === undefined || Number(count) < 1) {
-    return refuse(
-      context,
-      `expected a rate such as "10/s", "600/m" or "100/h", got ${JSON.stringify(given)}`,
-    );
-  }
-  return { count: Number(count), perMs: DURATION_UNITS[unit]! };
+/** `"10/s"`, `"600/m"`, `"100/h"`, `"5000/d"`. */
+export const rate = z.unknown().transform((given, context): Rate => {
+  const found = typeof given === 'string' ? rateOf(given) : undefined;
+  if (found !== undefined) return found;
+  return refuse(context, `expected a rate such as ${RATE_EXAMPLES}, got ${JSON.stringify(given)}`);
 });
 
 export interface Address {

@@ -7,6 +7,7 @@
 import { Gcra, type LimitPolicy } from './gcra.ts';
 import { HalfSipHash } from './half-sip-hash.ts';
 import { LimitRows, owedIn, ROW_BYTES, ROWS_PER_BUCKET, stateOf } from './limit-rows.ts';
+import type { Clock } from '../time/clock.ts';
 import { evictionsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
 
 /** Of the rows, and of what their tags are hashes by. */
@@ -127,24 +128,26 @@ export class LimitTable {
   }
 
   /**
-   * Gives back what `take` has spent, except for what the key has earned back since.
-   *
-   * That part is kept: time may have paid for it, and then other requests may have
-   * been admitted for it. So giving back never admits more than the limit.
+   * Gives back what `take` has spent, except for what time has earned back since:
+   * for that part others may have been admitted already. So giving back never
+   * makes the limit admit more.
    *
    * @param takenNs when it was taken
-   * @param nowNs not before anybody who could have used the table since
+   * @param clock the one that all users of the table share
    */
-  giveBack(key: string, cost: number, takenNs: number, nowNs: number): void {
+  giveBack(key: string, cost: number, takenNs: number, clock: Clock): void {
     const rows = this.#rows;
     const tag = this.#hash;
     tag.update(key);
-    const ticks = this.#gcra.ticksAt(nowNs);
-    const back = this.#gcra.ticksFor(cost) - (ticks - this.#gcra.ticksAt(takenNs));
-    for (let tries = 0; back > 0 && tries < MAX_TRIES; tries++) {
+    const taken = this.#gcra.ticksAt(takenNs);
+    for (let tries = 0; tries < MAX_TRIES; tries++) {
       const row = rows.find(tag);
-      if (row === undefined) return;
+      if (row === undefined) return; // evicted: nothing is owed
       if (!rows.read(row, tag, this.#before)) continue;
+      // After the row was read: so whoever is charged in it looked at the clock before.
+      const ticks = this.#gcra.ticksAt(clock());
+      const back = this.#gcra.ticksFor(cost) - (ticks - taken);
+      if (back <= 0) return;
       const owed = Math.max(0, owedIn(this.#before, ticks) - back);
       if (rows.write(row, tag, this.#before, stateOf(owed, ticks))) return;
     }

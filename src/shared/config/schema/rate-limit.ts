@@ -6,7 +6,7 @@ export const rateLimit = z
   .strictObject({
     key: z.enum(['client_ip']).default('client_ip').describe('Whose allowance a request spends.'),
     rate: rate.describe(
-      'How many on average: `10/s`, `600/m`, `100/h`. One limit for all workers.',
+      'How many on average: `10/s`, `600/m`, `100/h`, `5000/d`. One limit for all workers.',
     ),
     burst: z
       .int()
@@ -19,7 +19,7 @@ export const rateLimit = z
       .min(1_024)
       .max(16_777_216)
       .default(65_536)
-      .describe('Keys that can be told apart at a time; it fixes the memory, 24 to 48 bytes each.'),
+      .describe('Keys that can be told apart at a time; it fixes the memory, 28 bytes each.'),
   })
   .transform((limit) => ({
     ...limit,

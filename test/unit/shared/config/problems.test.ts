@@ -344,15 +344,15 @@ const routes = [
   ['{ upstream: api, match: { method: [] } }', '.match.method: expected at least 1 entry, got []'],
   [
     '{ upstream: api, rate_limit: { rate: 10 } }',
-    '.rate_limit.rate: expected a rate such as "10/s", "600/m" or "100/h", got 10',
+    '.rate_limit.rate: expected a rate such as "10/s", "600/m", "100/h" or "5000/d", got 10',
   ],
   [
     '{ upstream: api, rate_limit: { rate: 0/s } }',
-    '.rate_limit.rate: expected a rate such as "10/s", "600/m" or "100/h", got "0/s"',
+    '.rate_limit.rate: expected a rate such as "10/s", "600/m", "100/h" or "5000/d", got "0/s"',
   ],
   [
-    '{ upstream: api, rate_limit: { rate: 1/d } }',
-    '.rate_limit.rate: expected a rate such as "10/s", "600/m" or "100/h", got "1/d"',
+    '{ upstream: api, rate_limit: { rate: 1/w } }',
+    '.rate_limit.rate: expected a rate such as "10/s", "600/m", "100/h" or "5000/d", got "1/w"',
   ],
   [
     '{ upstream: api, rate_limit: { rate: 1/s, burst: 0 } }',

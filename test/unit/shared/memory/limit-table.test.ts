@@ -20,6 +20,8 @@ const rates = [
   { name: '600/m', count: 600, perMs: 60_000 },
   { name: '100/h', count: 100, perMs: 3_600_000 },
   { name: '1/h', count: 1, perMs: 3_600_000 },
+  { name: '5000/d', count: 5_000, perMs: 86_400_000 },
+  { name: '1/d', count: 1, perMs: 86_400_000 },
   { name: '99,991/s', count: 99_991, perMs: 1_000 },
   { name: '2,000,000/s', count: 2_000_000, perMs: 1_000 },
 ] as const;
@@ -169,6 +171,43 @@ describe('a limit table', () => {
     );
   });
 
+  test('gives back what was taken in vain, and never admits more for it', () => {
+    const step = fc.record({
+      afterNs: fc.nat(2 * SECOND),
+      cost: fc.integer({ min: 1, max: 4 }),
+      isInVain: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const rate = { count: 3, perMs: 1_000 };
+        const table = tableFor({ ...rate, burst: 6 });
+        let now = START;
+        let admitted = 0;
+        const open: { cost: number; takenNs: number }[] = [];
+        for (const { afterNs, cost, isInVain } of steps) {
+          now += afterNs;
+          const owner = open.pop();
+          if (owner !== undefined) table.giveBack('k', owner.cost, owner.takenNs, () => now);
+          if (!table.take('k', now, cost)) continue;
+          if (isInVain) open.push({ cost, takenNs: now });
+          else admitted += cost;
+          const earned = ((now - START + 1_000) * rate.count) / SECOND;
+          assert.ok(admitted <= 6 + earned, `${admitted} admitted`);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('gives everything back at once', () => {
+    const table = tableFor({ count: 1, perMs: 1_000, burst: 5 });
+    table.take('k', START, 2);
+    table.take('k', START, 3);
+    table.giveBack('k', 3, START, () => START);
+
+    assert.equal(admittedAt(table, START, 9), 3);
+  });
+
   test('is not shaken by a clock that another process read a little later', () => {
     const table = tableFor({ count: 10, perMs: 1_000, burst: 20 });
     const epochEnd = 2 ** 30 * 1_000 * 5;
@@ -199,16 +238,40 @@ describe('a limit table that is full', () => {
     assert.equal(limitEvictions(segment), 0);
   });
 
-  test('holds as many keys as it was made for', () => {
-    const maxKeys = 4_096;
-    const segment = segmentFor(maxKeys);
-    const table = new LimitTable(segment, POLICY);
-    for (let key = 0; key < maxKeys; key++) table.take(`10.0.${key >> 8}.${key & 255}`, START);
+  for (const load of [1, 0.75, 0.5, 0.25]) {
+    test(`has room for the keys it was made for, ${load * 100} % of them at a time`, () => {
+      const maxKeys = 2 ** 15;
+      const segment = segmentFor(maxKeys);
+      // Always the same, so that a bound on what chance does can be a tight one.
+      new DataView(segment.buffer).setFloat64(16, Math.PI);
+      const table = new LimitTable(segment, POLICY);
+      const keys = maxKeys * load;
+      for (let key = 0; key < keys; key++) table.take(`10.0.${key >> 8}.${key & 255}`, START);
 
-    assert.ok(limitEvictions(segment) < maxKeys / 50, `${limitEvictions(segment)} evicted`);
-    assert.ok(segment.size <= maxKeys * 48);
-  });
+      const expected = keys * crowdedOut((load * 8) / 1.75);
+      const evicted = limitEvictions(segment);
+      assert.ok(evicted <= expected * 1.1 + 2, `${evicted} evicted, ${expected} expected`);
+      assert.ok(evicted >= expected * 0.9 - 4, `${evicted} evicted, ${expected} expected`);
+      assert.equal(segment.size, maxKeys * 28);
+    });
+  }
 });
+
+/**
+ * The share of keys that meet a full bucket: keys fall into buckets as a Poisson
+ * process, and those beyond the eighth of a bucket are too many.
+ *
+ * @param mean keys for each bucket
+ */
+function crowdedOut(mean: number): number {
+  let chance = Math.exp(-mean);
+  let tooMany = 0;
+  for (let keys = 1; keys < 100; keys++) {
+    chance *= mean / keys;
+    if (keys > 8) tooMany += (keys - 8) * chance;
+  }
+  return tooMany / mean;
+}
 
 /**
  * Another process at every step. The steps of a table are its atomic operations,
