@@ -54,11 +54,12 @@ export function openDiscoveredPeers(
     const { name: upstream } = balancer;
     const segment = need(discoveredSetSpec(upstream, discovery.source).name);
     const set = new DiscoveredSet(segment);
+    const isShared = segment.fd !== undefined;
     return {
       duty: discoveryDuty(upstream, discovery.source),
-      isShared: segment.fd !== undefined,
-      followed: { upstream, set, use: balancer.update.bind(balancer) },
-      run: () => runDiscovery({ upstream, discovery, set, time, log }),
+      followed: { upstream, set, isShared, use: balancer.update.bind(balancer) },
+      run: () =>
+        runDiscovery({ upstream, discovery, set, time, log, onChange: () => following.look() }),
     };
   });
   const following = followSets(
@@ -82,7 +83,7 @@ export function openDiscoveredPeers(
   return {
     ready() {
       // Without shared memory nobody else finds out for this worker.
-      for (const { duty, isShared } of upstreams) if (!isShared) take(duty);
+      for (const { duty, followed } of upstreams) if (!followed.isShared) take(duty);
       return following.firstSets(FIRST_SET_WAIT_MS);
     },
     take,

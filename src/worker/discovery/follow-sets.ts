@@ -6,13 +6,17 @@ import type { Time } from '../../shared/time/time.ts';
 export interface Followed {
   readonly upstream: string;
   readonly set: DiscoveredSet;
+  /** Memory is shared: others may find a set while this worker does not. */
+  readonly isShared: boolean;
   /** @throws {Error} they cannot be used; those before stay */
   use(peers: readonly DiscoveredPeer[]): void;
 }
 
 export interface Following {
-  /** Resolves once each has its first set, or the time is over. */
+  /** Resolves once each has its first set, or nobody is likely to find it, or the time is over. */
   firstSets(waitMs: number): Promise<void>;
+  /** Now, and not only when the next look is due: this worker has changed something itself. */
+  look(): void;
   stop(): void;
 }
 
@@ -23,7 +27,8 @@ const LOOK_MS = 100;
 export function followSets(followed: readonly Followed[], time: Time, log: Log): Following {
   const seen = new Map<Followed, number>();
   const waiting = new Set<() => void>();
-  const missing = () => followed.filter((each) => !seen.has(each)).map(({ upstream }) => upstream);
+  const isMissing = (each: Followed) => !seen.has(each) && (each.isShared || !each.set.isFailing);
+  const missing = () => followed.filter(isMissing).map(({ upstream }) => upstream);
   const look = () => {
     for (const each of followed) {
       if (each.set.number === (seen.get(each) ?? 0)) continue;
@@ -43,6 +48,7 @@ export function followSets(followed: readonly Followed[], time: Time, log: Log):
   const stop = followed.length === 0 ? () => {} : time.every(LOOK_MS, look);
   return {
     stop,
+    look,
     firstSets(waitMs) {
       if (missing().length === 0) return Promise.resolve();
       return new Promise((resolve) => {

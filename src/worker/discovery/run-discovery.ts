@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly set: DiscoveredSet;
   readonly time: Time;
   readonly log: Log;
+  /** The set is another one, or its source has begun to fail. */
+  readonly onChange?: () => void;
 }
 
 /** @returns stops it */
@@ -85,6 +87,7 @@ class Run implements DiscoveryWatcher {
     const before = set.read()?.peers ?? [];
     set.publish(peers);
     this.#published = text;
+    this.#options.onChange?.();
     const { added, removed } = difference(before, peers);
     if (added.length === 0 && removed.length === 0) return;
     const fields = { peers: peers.length, added: named(added), removed: named(removed) };
@@ -103,6 +106,7 @@ class Run implements DiscoveryWatcher {
     this.#options.set.fail();
     if (this.#hasSaidWhy) return;
     this.#hasSaidWhy = true;
+    this.#options.onChange?.();
     this.#log.warn(
       { reason: reason.message, peers: this.inUse.length },
       'discovery fails, the last set stays in use',

@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { HttpPeer, LoadBalancer, ProxyError, RateLimiter, TcpHealthCheck } from 'sluice';
 import { httpService, metrics } from 'sluice';
-import type { ProxyHttp } from 'sluice';
+import type { Discovery, DiscoveryWatcher, ProxyHttp } from 'sluice';
 import { testProxy } from 'sluice/testing';
 
 const peer = new HttpPeer('10.0.0.1:8080');
@@ -319,5 +319,46 @@ describe('the clock of a test', () => {
     world.peerAt(one).connects = 'accept';
     await world.clock.advance(1_100);
     assert.equal(await ofFour(), 2);
+  });
+
+  test('uses peers as its discovery finds them, without waiting for the clock', async () => {
+    const [one, two] = ['10.0.0.1:8080', '10.0.0.2:8080'] as const;
+    let told: DiscoveryWatcher | undefined;
+    const discovery: Discovery = {
+      source: 'the test',
+      async watch(watcher) {
+        // As one that asks somebody first.
+        await Promise.resolve();
+        told = watcher;
+        watcher.found([{ address: one }]);
+        await watcher.pause(1e9);
+      },
+    };
+    await using world = await testProxy(() => {
+      const balancer = new LoadBalancer([], { name: 'app', discovery });
+      return { upstreamPeer: () => balancer.select() };
+    });
+    await world.fetch('/');
+    told?.found([{ address: two }]);
+    await world.fetch('/');
+    told?.failed(new Error('nobody knows'));
+    await world.fetch('/');
+    assert.deepEqual(
+      world.peer.requests.map(({ peer: address }) => address),
+      [one, two, two],
+    );
+  });
+
+  test('serves without peers when its discovery fails at the start', async () => {
+    const discovery: Discovery = {
+      source: 'the test',
+      watch: () => Promise.reject(new Error('nobody knows')),
+    };
+    await using world = await testProxy(() => {
+      const balancer = new LoadBalancer([], { name: 'app', discovery });
+      return { upstreamPeer: () => balancer.select() };
+    });
+    assert.equal((await world.fetch('/')).status, 503);
+    assert.ok(world.log.some(({ reason }) => reason === 'nobody knows'));
   });
 });

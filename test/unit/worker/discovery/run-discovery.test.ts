@@ -113,7 +113,11 @@ describe('a worker that follows sets', () => {
     const used: string[][] = [];
     const use = (peers: readonly { address: string }[]) =>
       void used.push(peers.map(({ address }) => address));
-    const following = followSets([{ upstream: 'api', set, use }], time, collectLog([]));
+    const following = followSets(
+      [{ upstream: 'api', set, isShared: true, use }],
+      time,
+      collectLog([]),
+    );
     assert.deepEqual(used, [[]]);
     await following.firstSets(5_000);
 
@@ -127,7 +131,11 @@ describe('a worker that follows sets', () => {
   test('waits for the first set only so long, and says for which', async () => {
     const { set, time } = memory();
     const log: LogLine[] = [];
-    const following = followSets([{ upstream: 'api', set, use() {} }], time, collectLog(log));
+    const following = followSets(
+      [{ upstream: 'api', set, isShared: true, use() {} }],
+      time,
+      collectLog(log),
+    );
     const waited = following.firstSets(5_000);
     await time.advance(5_000, async () => {});
     await waited;
@@ -141,7 +149,7 @@ describe('a worker that follows sets', () => {
     const use = () => {
       throw new TypeError('no peer');
     };
-    followSets([{ upstream: 'api', set, use }], time, collectLog(log));
+    followSets([{ upstream: 'api', set, isShared: true, use }], time, collectLog(log));
     await time.advance(1_000, async () => {});
     assert.deepEqual(
       log.map(({ msg }) => msg),
