@@ -199,12 +199,15 @@ interface Told {
 function listenToSupervisor(): Told {
   const arrived: ToWorker[] = [];
   let wake: (() => void) | undefined;
+  let mayServe = false;
   process.on('message', (message: ToWorker) => {
+    mayServe ||= message.kind === 'accept';
     arrived.push(message);
     wake?.();
   });
   // Without a supervisor nobody replaces us, but the sockets still bring requests.
   cluster.worker!.on('disconnect', () => {
+    if (!mayServe) process.exit(0);
     cluster.worker!.exitedAfterDisconnect = true;
     setTimeout(() => {
       arrived.push({ kind: 'drain', idleMs: 0, graceMs: ORPHAN_MS, last: 'all', lastMs: 0 });
@@ -287,5 +290,6 @@ function sayUncovered(log: Log, { slot }: Accept, error: unknown): void {
 }
 
 function tell(message: ToSupervisor): void {
-  if (process.connected) process.send!(message);
+  // A supervisor that died a moment ago is no error: its end is heard as that of the channel.
+  if (process.connected) process.send!(message, () => {});
 }

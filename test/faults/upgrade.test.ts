@@ -16,7 +16,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openLibc } from '../../src/shared/memory/libc.ts';
 import { Channel } from '../../src/supervisor/handoff/channel.ts';
-import { eventually, launch } from '../support/index.ts';
+import { launch } from '../support/index.ts';
 import { exited, isAlive, startPair, type Pair } from '../support/upgrade.ts';
 
 const program = fileURLToPath(
@@ -89,20 +89,6 @@ describe('a successor that waits at the upgrade socket', () => {
     await killed.ended;
     assert.ok(existsSync(pair.upgradeSocket));
 
-    await isUpgradable(pair);
-  });
-
-  test('and is killed while it starts its workers is told of', async (t) => {
-    const pair = await startPair(t, 'text: one', { program });
-    const next = await pair.startSuccessor({ yaml: `gate: ${join(pair.folder, 'gate')}` });
-    pair.old.process.kill('SIGQUIT');
-    await next.logged(({ msg }) => msg === 'taking over');
-    next.process.kill('SIGKILL');
-
-    const { reason } = await pair.old.logged(({ msg }) => msg === FAILED);
-
-    assert.match(String(reason), /^the successor \(process \d+\) has ended$/);
-    await isUnharmed(pair);
     await isUpgradable(pair);
   });
 
@@ -204,47 +190,6 @@ describe('a successor that waits at the upgrade socket', () => {
       await isUnharmed(pair);
     });
   }
-});
-
-describe('an old process that is killed', () => {
-  test('when everything is handed over is succeeded all the same', async (t) => {
-    const pair = await startPair(t, 'text: one', { program });
-    const gate = join(pair.folder, 'gate');
-    const orphans = (await pair.old.status()).workers;
-    const next = await pair.startSuccessor({
-      yaml: `text: two\ngate: ${gate}`,
-      env: { SLUICE_LOG: 'debug' },
-    });
-    pair.old.process.kill('SIGQUIT');
-    // Its workers start when it has received everything.
-    await next.logged(({ state, msg }) => msg === 'hand-off' && state === 'starting');
-    pair.old.process.kill('SIGKILL');
-    await next.logged(({ msg }) => msg === 'the predecessor has died; going on without it');
-    writeFileSync(gate, '');
-
-    await next.logged(({ msg }) => msg === 'serving');
-
-    assert.equal(Number(readFileSync(pair.pidFile, 'utf8')), next.pid);
-    await eventually(
-      async () => ((await pair.old.get('/')).body === 'two' ? true : undefined),
-      'an answer of the successor',
-    );
-    // They serve on for a while, as without a successor.
-    for (const { pid } of orphans) process.kill(pid, 'SIGKILL');
-  });
-
-  test('before it has handed over leaves a successor that waits on', async (t) => {
-    const pair = await startPair(t, 'text: one', { program });
-    const orphans = (await pair.old.status()).workers;
-    const next = await pair.startSuccessor();
-    pair.old.process.kill('SIGKILL');
-    await exited(pair.old);
-    for (const { pid } of orphans) process.kill(pid, 'SIGKILL');
-
-    assert.equal(next.process.exitCode, null);
-    next.process.kill('SIGTERM');
-    await next.ended;
-  });
 });
 
 describe('sluice upgrade', () => {

@@ -103,7 +103,11 @@ function messageOf(thrown: unknown): string {
 
 function asStartupError(thrown: unknown): unknown {
   if (!(thrown instanceof HandoffFailure)) return thrown;
-  return new StartupError(`did not take over: ${thrown.message}`, { cause: thrown });
+  const remedy =
+    thrown.event === 'lost'
+      ? '; start without -u: its workers serve on for a while, and an address may be taken until they have ended'
+      : '';
+  return new StartupError(`did not take over: ${thrown.message}${remedy}`, { cause: thrown });
 }
 
 function upgradeSocket(libc: Libc, { settings, log }: ComerParts): MeetingPoint {

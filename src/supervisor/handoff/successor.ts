@@ -253,7 +253,11 @@ export class Succession {
 
   async #refuse(): Promise<undefined> {
     const { event, message: reason } = this.#failure!;
-    this.#parts.log.error({ reason }, 'did not take over; the running process serves on');
+    const text =
+      event === 'lost'
+        ? 'did not take over; the running process has died'
+        : 'did not take over; the running process serves on';
+    this.#parts.log.error({ reason }, text);
     // Who gave up first need not be told why.
     this.#conversation?.end(event === 'ended' ? undefined : { kind: 'refuse', reason });
     this.#parts.meetingPoint.close();
