@@ -52,7 +52,9 @@ export {
   type PeerSpec,
 } from './worker/balance/load-balancer.ts';
 export { consistent } from './worker/balance/consistent.ts';
+export { ewma } from './worker/balance/ewma.ts';
 export { fnvHash } from './worker/balance/fnv-hash.ts';
+export { leastRequests } from './worker/balance/least-requests.ts';
 export { maglev } from './worker/balance/maglev.ts';
 export { p2c } from './worker/balance/p2c.ts';
 export { random } from './worker/balance/random.ts';

@@ -6,7 +6,9 @@ import type { RouteSettings, ServiceSettings, Settings } from '../../shared/conf
 import type { UpstreamSettings } from '../../shared/config/settings.ts';
 import { showPlace } from '../../shared/ipc/place.ts';
 import { consistent } from '../balance/consistent.ts';
+import { ewma } from '../balance/ewma.ts';
 import { fnvHash } from '../balance/fnv-hash.ts';
+import { leastRequests } from '../balance/least-requests.ts';
 import { LoadBalancer } from '../balance/load-balancer.ts';
 import { maglev } from '../balance/maglev.ts';
 import { p2c } from '../balance/p2c.ts';
@@ -66,6 +68,8 @@ const SELECTIONS = {
   round_robin: roundRobin,
   random,
   p2c,
+  least_requests: leastRequests,
+  ewma,
   consistent,
   fnv_hash: fnvHash,
   maglev,

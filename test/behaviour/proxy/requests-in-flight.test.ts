@@ -19,15 +19,16 @@ const reaches = (sluice: Sluice, upstream: string, peer: string, expected: numbe
 /** Answers when the test says so, and not before. */
 async function startSlowPeer(t: TestContext) {
   const held: ServerResponse[] = [];
-  const asked = Promise.withResolvers<void>();
+  let asked = Promise.withResolvers<void>();
   const peer = await startPeer(t, (_request, response) => {
     held.push(response);
     asked.resolve();
+    asked = Promise.withResolvers();
   });
   return Object.assign(peer, {
     held,
-    /** Resolves with the first request. */
-    asked: asked.promise,
+    /** Resolves with the next request. */
+    asked: () => asked.promise,
     release: () => held.splice(0).forEach((response) => response.end('late')),
   });
 }
@@ -45,7 +46,9 @@ test('requests under way', async (t) => {
     t,
     `
     upstreams:
-      two: { balance: p2c, peers: ['${fast.address}', '${slow.address}'] }
+      p2c: { balance: p2c, peers: ['${fast.address}', '${slow.address}'] }
+      least: { balance: least_requests, peers: ['${fast.address}', '${slow.address}'] }
+      ewma: { balance: ewma, peers: ['${fast.address}', '${slow.address}'] }
       slow: { peers: ['${slow.address}'] }
       raw: { peers: ['${raw.address}'] }
       refusing: { peers: ['${refusing}', { address: '${fast.address}', backup: true }] }
@@ -55,7 +58,9 @@ test('requests under way', async (t) => {
         listen: [127.0.0.1:0]
         retry: { statuses: [503] }
         routes:
-          - { match: { path: /two }, upstream: two }
+          - { match: { path: /p2c }, upstream: p2c }
+          - { match: { path: /least }, upstream: least }
+          - { match: { path: /ewma }, upstream: ewma }
           - { match: { path: /slow }, upstream: slow }
           - { match: { path: /raw }, upstream: raw }
           - { match: { path: /refusing }, upstream: refusing }
@@ -69,25 +74,28 @@ test('requests under way', async (t) => {
     return client;
   };
 
-  await t.test('keep both workers from a peer that one of them waits for', async () => {
-    const first = [];
-    while (slow.held.length === 0) {
-      first.push(sluice.get('/two'));
-      await Promise.race([first.at(-1), slow.asked]);
-    }
-    for (let nth = 0; nth < 40; nth++)
-      assert.equal((await sluice.get('/two')).body, `hello from ${fast.port}`);
+  for (const upstream of ['p2c', 'least', 'ewma']) {
+    await t.test(`keep both workers from a peer that one waits for: ${upstream}`, async () => {
+      const first = [];
+      while (slow.held.length === 0) {
+        const asked = slow.asked();
+        first.push(sluice.get(`/${upstream}`));
+        await Promise.race([first.at(-1), asked]);
+      }
+      for (let nth = 0; nth < 30; nth++)
+        assert.equal((await sluice.get(`/${upstream}`)).body, `hello from ${fast.port}`);
 
-    slow.release();
-    await Promise.all(first);
-    await reaches(sluice, 'two', slow.address, 0);
-    assert.equal(await count(sluice, 'two', fast.address), 0);
-  });
+      slow.release();
+      await Promise.all(first);
+      await reaches(sluice, upstream, slow.address, 0);
+      assert.equal(await count(sluice, upstream, fast.address), 0);
+    });
+  }
 
   await t.test('end when the client leaves', async (t) => {
     const clients = await Promise.all([1, 2, 3].map(() => ask('/slow')));
     await reaches(sluice, 'slow', slow.address, 3);
-    assert.equal(await count(sluice, 'two', slow.address), 0, 'another upstream, another peer');
+    assert.equal(await count(sluice, 'p2c', slow.address), 0, 'another upstream, another peer');
 
     for (const { socket } of clients) socket.resetAndDestroy();
     await reaches(sluice, 'slow', slow.address, 0);

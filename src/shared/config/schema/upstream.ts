@@ -170,10 +170,19 @@ export const upstreamProxy = z
 export const upstream = z
   .strictObject({
     balance: z
-      .enum(['round_robin', 'random', 'p2c', 'consistent', 'fnv_hash', 'maglev'])
+      .enum([
+        'round_robin',
+        'random',
+        'p2c',
+        'least_requests',
+        'ewma',
+        'consistent',
+        'fnv_hash',
+        'maglev',
+      ])
       .default('round_robin')
       .describe(
-        'How a peer is chosen for each request: in turn, by chance, or the one with fewer requests under way of two that chance proposes (`p2c`), counted over all workers; or by a hash of `hash_key`, so that equal keys go to the same peer. `consistent` is the ring of nginx’s `hash … consistent`, key for key; `maglev` spreads more evenly; `fnv_hash` is for peers that never change.',
+        'How a peer is chosen for each request: in turn, by chance, by how busy peers are, or by a hash of `hash_key`, so that equal keys go to the same peer. `p2c` takes, of two that chance proposes, the one with fewer requests under way from all workers; `ewma` the one that will probably answer first; `least_requests` the least busy of all. `consistent` is the ring of nginx’s `hash … consistent`, key for key; `maglev` spreads more evenly; `fnv_hash` is for peers that never change.',
       ),
     hash_key: requestKey
       .optional()

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { consistent } from '../../../../src/worker/balance/consistent.ts';
+import { ewma } from '../../../../src/worker/balance/ewma.ts';
 import { fnv1a, fnvHash } from '../../../../src/worker/balance/fnv-hash.ts';
+import { leastRequests } from '../../../../src/worker/balance/least-requests.ts';
 import { maglev } from '../../../../src/worker/balance/maglev.ts';
 import { p2c } from '../../../../src/worker/balance/p2c.ts';
 import { random } from '../../../../src/worker/balance/random.ts';
@@ -13,6 +15,8 @@ const SELECTIONS: readonly Selection[] = [
   roundRobin(),
   random(),
   p2c(),
+  leastRequests(),
+  ewma(),
   consistent(),
   fnvHash(),
   maglev(),
@@ -221,35 +225,130 @@ describe('random', () => {
   }
 });
 
-describe('p2c', () => {
-  const busy = (...loads: readonly { weight?: number; inFlight: number }[]): Candidate[] =>
-    loads.map(({ weight = 1, inFlight }, nth) => ({
-      ...peersOf([weight])[0]!,
-      address: `h${nth}:80`,
-      inFlight,
-    }));
+/** Peers of so many requests under way, with a weight of 1 unless it is given. */
+const busy = (...loads: readonly (number | Partial<Candidate>)[]): Candidate[] =>
+  loads.map((load, nth) => ({
+    ...peersOf(loads.map(() => 1))[nth]!,
+    ...(typeof load === 'number' ? { inFlight: load } : load),
+  }));
 
-  test('of two peers takes the one with fewer requests under way', () => {
-    assert.deepEqual(shares(p2c(), busy({ inFlight: 3 }, { inFlight: 2 }), 100), [0, 100]);
+for (const selection of [p2c(), leastRequests(), ewma()]) {
+  describe(`an algorithm that goes by requests under way, such as ${selection.name}`, () => {
+    test('of two peers takes the one with fewer', () => {
+      assert.deepEqual(shares(selection, busy(3, 2), 100), [0, 100]);
+    });
+
+    test('counts a request as less where the weight is more', () => {
+      const peers = busy({ weight: 4, inFlight: 7 }, { weight: 2, inFlight: 4 });
+
+      assert.deepEqual(shares(selection, peers, 100), [100, 0]);
+    });
+
+    test('leaves the busiest of all alone, and nobody else', () => {
+      const counts = shares(selection, busy(9, 0, 0), 3_000);
+
+      assert.equal(counts[0], 0);
+      assert.ok(counts[1]! > 1_300 && counts[2]! > 1_300, counts.join(', '));
+    });
+
+    test('takes a busy peer rather than none', () => {
+      const peers = busy(9, 0, 0);
+
+      assert.deepEqual(
+        shares(selection, peers, 10, (peer) => peer === peers[0]),
+        [10, 0, 0],
+      );
+    });
+
+    test('weighs two peers against each other, however heavy one of them is', () => {
+      const peers = busy({ weight: 1_000_000, inFlight: 1_000_001 }, { weight: 1, inFlight: 0 });
+
+      assert.deepEqual(shares(selection, peers, 100), [0, 100]);
+    });
+  });
+}
+
+describe('least_requests', () => {
+  const changing = (count: number) => {
+    const loads = new Int32Array(count);
+    const peers = peersOf(Array.from(loads, () => 1)).map((peer, nth) =>
+      Object.defineProperty({ ...peer }, 'inFlight', { get: () => loads[nth] }),
+    );
+    return { loads, peers, picker: leastRequests().build(peers) };
+  };
+
+  for (const count of [1, 2, 3, 64, 100, 1_000]) {
+    test(`fills ${count} peers evenly, request by request`, () => {
+      const { loads, peers, picker } = changing(count);
+      for (let nth = 0; nth < count * 3; nth++)
+        loads[peers.indexOf(picker.pick(everybody, '')!)]! += 1;
+
+      assert.deepEqual(new Set(loads), new Set([3]));
+    });
+  }
+
+  test('finds the least busy of a thousand, wherever it is', () => {
+    for (let nth = 0; nth < 1_000; nth += 37) {
+      const { loads, peers, picker } = changing(1_000);
+      loads.fill(5);
+      loads[nth] = 4;
+
+      assert.equal(picker.pick(everybody, ''), peers[nth]);
+    }
   });
 
-  test('counts a request as less where the weight is more', () => {
-    const peers = busy({ weight: 4, inFlight: 7 }, { weight: 2, inFlight: 4 });
+  test('finds a peer that is not busy any more, within ten milliseconds of a thousand', (t) => {
+    let nowMs = 1_000;
+    t.mock.method(performance, 'now', () => nowMs);
+    const { loads, peers, picker } = changing(1_000);
+    loads.fill(5);
+    picker.pick(everybody, '');
+    loads[700] = 0;
+    nowMs += 10;
 
-    assert.deepEqual(shares(p2c(), peers, 100), [100, 0]);
+    assert.equal(picker.pick(everybody, ''), peers[700]);
   });
 
-  test('leaves the busiest of all alone, and nobody else', () => {
-    const counts = shares(p2c(), busy({ inFlight: 9 }, { inFlight: 0 }, { inFlight: 0 }), 3_000);
+  test('never takes a peer for idle that others have made busy since', (t) => {
+    t.mock.method(performance, 'now', () => 1_000);
+    const { loads, peers, picker } = changing(100);
+    picker.pick(everybody, '');
+    loads.subarray(0, 90).fill(7);
+    const idle = new Set(peers.slice(90));
 
-    assert.equal(counts[0], 0);
-    assert.ok(counts[1]! > 1_300 && counts[2]! > 1_300, counts.join(', '));
+    for (let nth = 0; nth < 100; nth++) assert.ok(idle.has(picker.pick(everybody, '')!), `${nth}`);
+  });
+});
+
+describe('ewma', () => {
+  test('takes the peer that answers sooner', () => {
+    assert.deepEqual(shares(ewma(), busy({ latencyUs: 900 }, { latencyUs: 800 }), 100), [0, 100]);
   });
 
-  test('never draws the same peer twice, however heavy it is', () => {
-    const peers = busy({ weight: 1_000_000, inFlight: 1_000_001 }, { weight: 1, inFlight: 1 });
+  test('lets a fast peer have more under way than a slow one, in proportion', () => {
+    const slow = { latencyUs: 4_000, inFlight: 0 };
+    const shareOfSlow = (inFlight: number) =>
+      shares(ewma(), busy(slow, { latencyUs: 1_000, inFlight }), 100)[0];
 
-    assert.deepEqual(shares(p2c(), peers, 100), [0, 100]);
+    assert.equal(shareOfSlow(2), 0);
+    assert.equal(shareOfSlow(4), 100);
+  });
+
+  test('takes a peer that nobody knows yet for as fast as any', () => {
+    const known = { latencyUs: 1_000_000, inFlight: 2 };
+
+    assert.deepEqual(shares(ewma(), busy(known, { inFlight: 1 }), 100), [0, 100]);
+    assert.deepEqual(shares(ewma(), busy(known, { inFlight: 3 }), 100), [100, 0]);
+  });
+
+  test('means the same by weights of 1 and 3 as by 100 and 300', () => {
+    const weighed = (times: number) =>
+      busy(
+        { weight: times, inFlight: 2, latencyUs: 1_000 },
+        { weight: 3 * times, inFlight: 3, latencyUs: 1_500 },
+      );
+
+    assert.deepEqual(shares(ewma(), weighed(1), 10), shares(ewma(), weighed(100), 10));
   });
 });
 
