@@ -310,7 +310,7 @@ const values = [
   ],
   [
     'upstreams: { api: { peers: [h:1], balance: randon } }',
-    'upstreams.api.balance: expected "round_robin" or "random" or "p2c" or "consistent" or "fnv_hash" or "maglev", got "randon"; did you mean "random"?',
+    'upstreams.api.balance: expected "round_robin" or "random" or "p2c" or "least_requests" or "ewma" or "consistent" or "fnv_hash" or "maglev", got "randon"; did you mean "random"?',
   ],
   [
     'upstreams: { api: { peers: [h:1], health_check: { type: icmp } } }',
