@@ -4,6 +4,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { startDnsServer } from '../../support/dns-server.ts';
 import { eventually, startPeer, startSluice, type Sluice } from '../../support/index.ts';
 
 describe('peers that are discovered', () => {
@@ -19,9 +20,13 @@ describe('peers that are discovered', () => {
     ];
     const file = new PeerFile(t);
     file.replace(`[${one.address}]`);
-    const sluice = await startSluice(t, conf(file.path), { threads: 2 });
-    // The first set was there before the server accepted anything.
+    const dns = await startDnsServer(t);
+    dns.answer('A named.test', { addresses: ['127.0.0.1'], ttl: 1 });
+    const named = { server: dns.address, port: two.address.split(':')[1]! };
+    const sluice = await startSluice(t, conf(file.path, named), { threads: 2 });
+    // The first sets were there before the server accepted anything.
     assert.deepEqual(await answers(sluice, 4), ['one', 'one', 'one', 'one']);
+    assert.equal((await sluice.get('/named')).body, 'two');
     const slow = sluice.get('/slow');
     await fact(() => one.requests.some(({ target }) => target === '/slow'), 'the slow request');
     const peerSeries = (name: string, { address }: { address: string }) =>
@@ -63,7 +68,7 @@ describe('peers that are discovered', () => {
     // Those of a new configuration find out from its source before they serve.
     const other = new PeerFile(t);
     other.replace(`[${two.address}]`);
-    sluice.configure(conf(other.path));
+    sluice.configure(conf(other.path, named));
     const reloaded = sluice.reload();
     const during = await answersUntil(sluice, reloaded);
     assert.equal((await reloaded).kind, 'done');
@@ -94,14 +99,15 @@ class PeerFile {
   }
 }
 
-function conf(path: string): string {
+function conf(path: string, { server, port }: { server: string; port: string }): string {
   return `
     version: 1
     upstreams:
       api: { discovery: { type: file, path: ${path}, interval: 100ms } }
+      named: { discovery: { type: dns, name: named.test, port: ${port}, servers: ['${server}'] } }
     services:
       - listen: [127.0.0.1:0]
-        routes: [{ upstream: api }]
+        routes: [{ match: { path: /named }, upstream: named }, { upstream: api }]
   `;
 }
 
