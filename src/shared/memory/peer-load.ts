@@ -45,6 +45,14 @@ export function peerLoadSize(rows: number, processes: number): number {
   return HEADER_BYTES + columns * OWNER_BYTES + rows * (columns * 4 + LATENCY_BYTES);
 }
 
+/** For one peer and this process alone: where there is no row for it. */
+export function ownPeerLoad(): PeerLoad {
+  const size = peerLoadSize(1, 1);
+  const load = new PeerLoad({ buffer: new ArrayBuffer(size), offset: 0, size, rows: 1 });
+  load.join({ pid: process.pid, since: 0 });
+  return load;
+}
+
 export interface PeerLoadPlace {
   readonly buffer: ArrayBufferLike;
   readonly offset: number;
@@ -141,6 +149,11 @@ export class PeerLoad {
   latencyUs(row: number, nowNs: number): number {
     const known = this.#latencies[row * 4 + 2]!;
     return known === 0 ? 0 : known * this.#shareLeft(row, nowNs);
+  }
+
+  /** The row is another peer's from now on. */
+  forgetLatency(row: number): void {
+    Atomics.store(this.#latencies, row * 4 + 2, 0);
   }
 
   /** @param isUsed whether the row has a peer; only those have cells that may not be 0 */

@@ -137,6 +137,7 @@ export class PeerTable {
   forgetVerdict(row: number): void {
     if (row === NO_ROW) return;
     Atomics.store(this.#words, row * ROW_WORDS + 2, VERDICTS.indexOf('unknown'));
+    this.load.forgetLatency(row);
     this.#doubles.fill(0, (row * ROW_WORDS) / 2 + 2, (row * ROW_WORDS) / 2 + 4);
   }
 

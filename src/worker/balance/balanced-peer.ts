@@ -1,7 +1,8 @@
 /** A peer of a balancer: a candidate for algorithms, and what counts the requests that go to it. */
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
+import { ownPeerLoad, type PeerLoad } from '../../shared/memory/peer-load.ts';
 import { NO_ROW, type PeerTable } from '../../shared/memory/peer-table.ts';
-import type { Clock } from '../../shared/time/clock.ts';
+import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import type { PeerAttempt, PeerObserver } from '../upstream/peer-observer.ts';
 import type { Candidate } from './selection.ts';
@@ -47,15 +48,20 @@ export class BalancedPeer implements Candidate, PeerObserver {
     return this.#seat?.load.latencyUs(this.#seat.row, this.#seat.clock()) ?? 0;
   }
 
-  attempt(): PeerAttempt | undefined {
-    return this.#seat && new Attempt(this.#seat);
+  /**
+   * Counted in this process alone while there is no row: else a peer that came when
+   * the table was full would look idle to everybody, and get everything.
+   */
+  attempt(): PeerAttempt {
+    this.#seat ??= { row: 0, load: ownPeerLoad(), clock: monotonicNs, isTimed: this.#isTimed };
+    return new Attempt(this.#seat);
   }
 }
 
 /** Where a peer counts. */
 interface Seat {
   readonly row: number;
-  readonly load: PeerTable['load'];
+  readonly load: PeerLoad;
   readonly clock: Clock;
   readonly isTimed: boolean;
 }

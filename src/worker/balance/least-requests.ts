@@ -6,8 +6,8 @@
  * weight of those who have it: a choice is a walk from the root to a leaf. The tree
  * is a little old: counts change, in other processes too. So whoever is found
  * there is looked at again before it is chosen, and all are after a time that
- * keeps the cost of that at about 0.3 % of a core. A peer that has become busier is thus never
- * taken for idle, and one that has become idle is found within 10 ms of 1,000.
+ * keeps the cost of that at about 0.3 % of a core. So a peer that has become busier
+ * is not taken for idle, and one that has become idle is found among 1,000 within 10 ms.
  */
 import type { Candidate, Picker, Selection } from './selection.ts';
 
@@ -20,9 +20,6 @@ export function leastRequests(): Selection {
 }
 
 const REFRESH_MS_PER_CANDIDATE = 0.01;
-
-/** While others change its loads as fast as we look, the tree is right enough. */
-const MAX_LOOKS = 16;
 
 class LeastLoaded<C extends Candidate> implements Picker<C> {
   readonly #candidates: readonly C[];
@@ -54,7 +51,8 @@ class LeastLoaded<C extends Candidate> implements Picker<C> {
       const index = this.#draw();
       const candidate = this.#candidates[index]!;
       const load = loadOf(candidate);
-      if (load !== this.#least[this.#leaves + index] && looks++ < MAX_LOOKS) {
+      // So many looks have seen everybody: what changes faster than that is right enough.
+      if (load !== this.#least[this.#leaves + index] && looks++ < this.#candidates.length) {
         this.#set(index, load);
       } else if (accept(candidate)) {
         chosen = candidate;

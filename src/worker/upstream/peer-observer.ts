@@ -5,8 +5,8 @@
 import type { ProxyError } from '../../shared/errors/proxy-error.ts';
 
 export interface PeerObserver {
-  /** A request is about to go to the peer. @returns `undefined`: that is not of interest */
-  attempt(): PeerAttempt | undefined;
+  /** A request is about to go to the peer. */
+  attempt(): PeerAttempt;
 }
 
 /** One request to one peer; another try of it is another attempt. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { PeerTable, peerTableSize } from '../../../../src/shared/memory/peer-table.ts';
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
+import { ProxyError } from '../../../../src/shared/errors/proxy-error.ts';
 import { consistent } from '../../../../src/worker/balance/consistent.ts';
 import {
   allBalancers,
@@ -9,6 +10,8 @@ import {
   type LoadBalancerOptions,
   type PeerSpec,
 } from '../../../../src/worker/balance/load-balancer.ts';
+
+import { p2c } from '../../../../src/worker/balance/p2c.ts';
 
 const THREE = ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80'];
 
@@ -214,5 +217,63 @@ describe('a load balancer', () => {
       () => new LoadBalancer(THREE, { name }),
       /exists already; each needs a name of its own/,
     );
+  });
+});
+
+describe('requests to the peers of a balancer', () => {
+  const busy = (table: PeerTable | undefined) => {
+    const balancer = new LoadBalancer(THREE, { name: newName(), selection: p2c() });
+    if (table !== undefined) balancer.useTable(table, () => 1e9);
+    return balancer;
+  };
+  const inFlight = ({ peers }: LoadBalancer) => peers.map((peer) => peer.inFlight);
+
+  test('are counted where everybody sees them, until they are over, and once', () => {
+    const table = newTable();
+    table.load.join();
+    const balancer = busy(table);
+    const attempts = balancer.peers.map(({ peer }) => peer.observer!.attempt());
+    assert.deepEqual(inFlight(balancer), [1, 1, 1]);
+    assert.equal(table.load.inFlight(table.row(balancer.name, THREE[0]!)), 1);
+
+    attempts[0]!.responded(200);
+    assert.deepEqual(inFlight(balancer), [1, 1, 1], 'its body may be on its way');
+    attempts[0]!.ended();
+    attempts[0]!.ended();
+    attempts[1]!.ended(new ProxyError('upstream/connect-refused', 'refused'));
+    assert.deepEqual(inFlight(balancer), [0, 0, 1]);
+  });
+
+  test('are counted in the process where there is no table, or no row left in it', () => {
+    const balancer = busy(undefined);
+    const attempt = balancer.peers[0]!.attempt();
+
+    assert.deepEqual(inFlight(balancer), [1, 0, 0]);
+    for (let nth = 0; nth < 20; nth++) assert.notEqual(balancer.select().address, THREE[0]);
+    attempt.ended();
+    assert.deepEqual(inFlight(balancer), [0, 0, 0]);
+  });
+
+  test('end where they began, though the peer has a row by then', () => {
+    const balancer = busy(undefined);
+    const attempt = balancer.peers[0]!.attempt();
+    const table = newTable();
+    table.load.join();
+    balancer.useTable(table, () => 1e9);
+    attempt.ended();
+
+    assert.deepEqual(inFlight(balancer), [0, 0, 0]);
+  });
+
+  test('go on counting when a peer that stays gets another weight', () => {
+    const table = newTable();
+    table.load.join();
+    const balancer = busy(table);
+    const attempt = balancer.peers[0]!.peer.observer!.attempt();
+    balancer.update([{ address: '10.0.0.9:80' }]);
+    assert.deepEqual(inFlight(balancer), [0, 1, 0, 0]);
+
+    attempt.ended();
+    assert.deepEqual(inFlight(balancer), [0, 0, 0, 0]);
   });
 });
