@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, readlinkSync, renameSync } from 'node:fs';
+import {
+  existsSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -65,7 +72,7 @@ function hasEnded(pid: number): boolean {
 
 describe('-d', () => {
   test('returns with 0 once requests are answered, and leaves a process behind', async (t) => {
-    const { start, port, running, errorLog } = await daemon(t);
+    const { start, port, running, errorLog, pidFile } = await daemon(t);
 
     const { code, stdout, stderr } = await start('-d');
 
@@ -75,6 +82,10 @@ describe('-d', () => {
     assert.equal(readlinkSync(`/proc/${running()}/fd/0`), '/dev/null');
     for (const fd of [1, 2]) assert.equal(readlinkSync(`/proc/${running()}/fd/${fd}`), errorLog);
     assert.match(readFileSync(errorLog, 'utf8'), /"msg":"serving"/);
+    // Whatever the shell that started it says, what it writes is not for everybody; the pid file is.
+    assert.match(readFileSync(`/proc/${running()}/status`, 'utf8'), /^Umask:\s+0027$/m);
+    assert.equal(statSync(errorLog).mode & 0o777, 0o640);
+    assert.equal(statSync(pidFile).mode & 0o777, 0o644);
   });
 
   test('is the same as daemon: true in the file', async (t) => {
@@ -133,6 +144,36 @@ describe('-d', () => {
 
     assert.equal(code, 1);
     assert.match(stderr, /it was not ready within 1 s, and was ended/);
+  });
+
+  test('does not wait with daemon_wait_for_ready: false', async (t) => {
+    const yaml = 'fault: none\ndaemon_wait_for_ready: false\n';
+    const { start, running, errorLog } = await daemon(t, yaml, { program: PROGRAM });
+
+    const { code, stdout, stderr } = await start('-d');
+
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: '', stderr: '' });
+    await eventually(() => Promise.resolve(running() || undefined), 'the pid file');
+    assert.ok(!hasEnded(running()));
+    assert.doesNotMatch(readFileSync(errorLog, 'utf8'), /"msg":"serving"/);
+  });
+
+  test('on a disk that is full only the logs suffer: it starts, serves, and is upgraded', async (t) => {
+    const { start, conf, running, port } = await daemon(t, 'access_log: /dev/full\n');
+    writeFileSync(
+      conf,
+      readFileSync(conf, 'utf8').replace(/error_log: .*/, 'error_log: /dev/full'),
+    );
+
+    assert.equal((await start('-d')).code, 0);
+    const first = running();
+    assert.equal((await get(port, '/')).body, 'ok');
+    const { code, stderr } = await launch(t, ['upgrade', '-c', conf]).ended;
+
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    assert.notEqual(running(), first);
+    assert.equal((await get(port, '/')).body, 'ok');
+    await eventually(() => Promise.resolve(hasEnded(first) || undefined), 'the first one’s end');
   });
 
   test('-t checks and starts nothing', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   eventually,
@@ -10,6 +11,8 @@ import {
   startTraffic,
   temporaryFile,
 } from '../../support/index.ts';
+
+const AGES = fileURLToPath(new URL('programs/ages.ts', import.meta.url));
 
 const gatewayTo = (address: string) => `
   upstreams: { api: { peers: ['${address}'] } }
@@ -147,6 +150,29 @@ describe('a worker', () => {
     const { answered: _, ...losses } = await traffic.stop();
     assert.deepEqual(losses, { wrong: 0, refused: 0, cut: 0 });
     assert.equal((await sluice.status()).restarts, 0);
+  });
+
+  test('that is too old is renewed, and loses no request', async (t) => {
+    const later = join(dirname(temporaryFile(t, 'x', '')), 'later');
+    const yaml = `later: ${later}\nworkers: { max_age: 1m }`;
+    const sluice = await startSluice(t, yaml, { program: AGES });
+    const traffic = startTraffic(t, sluice.port);
+    const [worker] = (await sluice.status()).workers;
+    assert.equal((await sluice.get('/')).body, String(worker!.pid));
+
+    writeFileSync(later, '');
+    await sluice.logged(({ msg, why }) => msg === 'worker is renewed' && why === 'old');
+    await eventually(
+      async () => ((await sluice.get('/')).body === String(worker!.pid) ? undefined : true),
+      'the next worker',
+    );
+    await traffic.answered(10);
+
+    const { answered: _, ...losses } = await traffic.stop();
+    assert.deepEqual(losses, { wrong: 0, refused: 0, cut: 0 });
+    const { workers, restarts } = await sluice.status();
+    assert.equal(restarts, 0);
+    assert.equal(workers.length, 1);
   });
 
   test('is kept on one CPU if that is wanted', async (t) => {

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { openLibc, type Libc } from '../../../src/shared/memory/libc.ts';
-import { notifySocket } from '../../support/notify-socket.ts';
+import { notifySocket, type Notification } from '../../support/notify-socket.ts';
 import { closedPort, get, launch, startSluice, temporaryFile } from '../../support/index.ts';
 
 const folderOf = (t: TestContext) => dirname(temporaryFile(t, 'x', ''));
@@ -18,6 +18,8 @@ const service = (listen: string, more = '') => `
       listen: [${listen}]
       routes: [{ respond: { status: 200, body: ok } }]
 `;
+
+const isFood = ({ fields }: Notification) => fields['WATCHDOG'] === '1';
 
 describe('the service manager', () => {
   for (const { kind, addressIn } of [
@@ -65,8 +67,24 @@ describe('the service manager', () => {
       env: { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '200000' },
     });
 
-    const fed = () => manager.heard.filter(({ fields }) => fields['WATCHDOG'] === '1').length;
+    const fed = () => manager.heard.filter(isFood).length;
     await manager.hears(() => fed() >= 3);
+  });
+
+  test('does not get its watchdog fed while no worker is ready', async (t) => {
+    const manager = notifySocket(t, join(folderOf(t), 'notify'));
+    // Fed every hundredth of a second: a new worker needs longer to start.
+    const sluice = await startSluice(t, service('127.0.0.1:0'), {
+      env: { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '20000' },
+    });
+    const [worker] = (await sluice.status()).workers;
+
+    process.kill(worker!.pid, 'SIGKILL');
+    await sluice.logged(({ msg }) => msg === 'no worker is ready: the watchdog is not fed');
+
+    await sluice.replaced(worker!.pid);
+    const before = manager.heard.length;
+    await manager.hears(() => manager.heard.slice(before).some(isFood));
   });
 
   test('is told of the successor by the main process, and then by the successor itself', async (t) => {
