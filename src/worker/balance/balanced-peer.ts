@@ -40,6 +40,14 @@ export class BalancedPeer implements Candidate, PeerObserver {
     this.#seat = { row, load, clock, isTimed: this.#isTimed };
   }
 
+  /**
+   * The peer has gone, and its row may be another's: how slow its last responses are, or
+   * that they never come, says nothing about that one.
+   */
+  leave(): void {
+    if (this.#seat !== undefined) this.#seat.isTimed = false;
+  }
+
   get inFlight(): number {
     return this.#seat?.load.inFlight(this.#seat.row) ?? 0;
   }
@@ -63,7 +71,8 @@ interface Seat {
   readonly row: number;
   readonly load: PeerLoad;
   readonly clock: Clock;
-  readonly isTimed: boolean;
+  /** Until the peer leaves. */
+  isTimed: boolean;
 }
 
 /** Time to the head of the response: how long a body takes is up to its length and to the client. */

@@ -102,6 +102,8 @@ export class LoadBalancer {
   /** The most preferred first. */
   #tiers: readonly Tier[];
   #table: PeerTable | undefined;
+  /** Addresses, by the rows that they had last. */
+  readonly #holders = new Map<number, string>();
   #clock: Clock = monotonicNs;
 
   /**
@@ -160,9 +162,22 @@ export class LoadBalancer {
     );
     const peers = [...specs.values()].map((spec) => this.#updated(before.get(spec.address), spec));
     const tiers = tiersOf(peers, this.#selection);
+    for (const [address, gone] of before) if (!specs.has(address)) gone.leave();
+    this.#takeRows(peers);
     this.#peers = peers;
     this.#tiers = tiers;
     for (const listener of this.#listeners) listener();
+  }
+
+  /** What is known of the latency of a row is forgotten when another peer gets it. */
+  #takeRows(peers: readonly BalancedPeer[]): void {
+    for (const { row, address } of peers) {
+      if (row === NO_ROW) continue;
+      const holder = this.#holders.get(row);
+      // The first one may have had it before this process began.
+      if (holder !== undefined && holder !== address) this.#table?.load.forgetLatency(row);
+      this.#holders.set(row, address);
+    }
   }
 
   /** @returns ends it */

@@ -7,6 +7,7 @@ import { createSegment } from '../../../../src/shared/memory/segment.ts';
 import { PEERS_SEGMENT, standardSegments } from '../../../../src/shared/memory/segments.ts';
 import { MetricsLayout } from '../../../../src/shared/metrics/layout.ts';
 import { consistent } from '../../../../src/worker/balance/consistent.ts';
+import { ewma } from '../../../../src/worker/balance/ewma.ts';
 import {
   LoadBalancer,
   type LoadBalancerOptions,
@@ -33,6 +34,26 @@ describe('a balancer whose peers change', () => {
     assert.equal(first?.weight, 2);
     assert.equal(balancer.peers[3]?.peer, before[3]?.peer, 'connections belong to the peer');
     assert.equal(balancer.isHealthy(balancer.peers[3]!), false);
+  });
+
+  test('does not take the latency of one that has gone for that of the one in its place', () => {
+    const { balancer } = scene({ selection: ewma() });
+    const [first, second] = [
+      { address: '10.0.0.1:80', slot: 0 },
+      { address: '10.0.0.2:80', slot: 0 },
+    ];
+    balancer.update([first]);
+    const [before] = balancer.peers;
+    before?.attempt()?.ended();
+    const hanging = before?.attempt();
+    assert.ok(before!.latencyUs > 0);
+
+    balancer.update([second]);
+    const [after] = balancer.peers;
+    assert.equal(after?.row, before?.row);
+    assert.equal(after?.inFlight, 1, 'requests to the one before are still under way');
+    hanging?.ended();
+    assert.deepEqual([after?.inFlight, after?.latencyUs], [0, 0]);
   });
 
   test('moves only the keys of one that leaves', () => {
@@ -101,6 +122,7 @@ function scene(
       undefined,
     ),
   );
+  table.load.join();
   balancer.useTable(table, () => 1e9);
   const judge = (slot: number, verdict: 'healthy' | 'ill') =>
     table.setVerdict(table.row(name, slotName(discovery.source, slot)), verdict, 1e9);
