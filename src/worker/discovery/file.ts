@@ -39,15 +39,27 @@ export function filePeers(options: FileOptions): Discovery {
 /** What is in it, which is worked out once for each version. */
 type Content = { readonly peers: readonly FoundPeer[] } | { readonly problem: Error };
 
+/** What was read of one version of the file. */
+interface Reading {
+  readonly version: string;
+  readonly content: Content;
+  /** It had been left alone for a while: two changes within one tick of a file system's clock look like one. */
+  readonly isSettled: boolean;
+}
+
+/** Longer than the tick of any file system that is read often. */
+const SETTLED_MS = 100;
+
 async function watch(path: string, intervalMs: number, watcher: DiscoveryWatcher): Promise<void> {
-  let known: { readonly version: string; readonly content: Content } | undefined;
+  let known: Reading | undefined;
   while (!watcher.signal.aborted) {
     try {
-      const version = await versionOf(path);
-      if (version !== known?.version) {
+      const { version, changedAtMs } = await stateOf(path);
+      if (known?.version !== version || !known.isSettled) {
+        const isSettled = Math.abs(Date.now() - changedAtMs) > SETTLED_MS;
         const content = contentOf(await readFile(path, 'utf8'), path);
-        // Somebody is writing it just now: what was read may be half of it.
-        if ((await versionOf(path)) === version) known = { version, content };
+        // If not: somebody is writing it just now, and what was read may be half of it.
+        if ((await stateOf(path)).version === version) known = { version, content, isSettled };
       }
       if (known?.version === version) tell(known.content, watcher);
     } catch (thrown) {
@@ -62,15 +74,18 @@ function tell(content: Content, watcher: DiscoveryWatcher): void {
   else watcher.failed(content.problem);
 }
 
-/** Another one after every change, whether the file was written to or replaced. */
-async function versionOf(path: string): Promise<string> {
+/** `version` is another one after every change, whether the file was written to or replaced. */
+async function stateOf(path: string): Promise<{ version: string; changedAtMs: number }> {
   const facts = await stat(path, { bigint: true });
   // A device or a pipe could be read without end.
   if (!facts.isFile()) throw new Error(`${path}: expected a file with a list of peers`);
   const { dev, ino, size, mtimeNs, ctimeNs } = facts;
   if (size > MAX_BYTES)
     throw new Error(`${path}: expected at most ${MAX_BYTES} bytes of peers, got ${size}`);
-  return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  return {
+    version: [dev, ino, size, mtimeNs, ctimeNs].join(' '),
+    changedAtMs: Number(ctimeNs / 1_000_000n),
+  };
 }
 
 function contentOf(text: string, path: string): Content {
