@@ -62,6 +62,8 @@ export function takeOverPidFile(path: string, predecessor: number): void {
   explained(path, () => {
     const owner = livingOwner(path);
     if (owner !== undefined && owner !== predecessor) throw belongsTo(path, owner);
+    // Where a hand-off failed, the other one may not have got so far.
+    if (owner === undefined && names(path, process.pid)) return;
     try {
       withDraft(path, undefined, (draft) => renameSync(draft, path));
     } catch (thrown) {
@@ -176,6 +178,14 @@ function livingOwner(path: string): number | undefined {
   const ticks = startTicks(pid);
   const isAnother = ofStart !== undefined && ticks !== undefined && ticks !== ofStart;
   return isAnother ? undefined : pid;
+}
+
+function names(path: string, pid: number): boolean {
+  try {
+    return readPid(path) === pid;
+  } catch {
+    return false;
+  }
 }
 
 function readPid(path: string): number {

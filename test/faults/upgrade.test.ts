@@ -1,6 +1,6 @@
 /** Upgrades that fail: whatever happens to the successor, the process that serves goes on, and says why. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -11,12 +11,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openLibc } from '../../src/shared/memory/libc.ts';
 import { Channel } from '../../src/supervisor/handoff/channel.ts';
-import { launch } from '../support/index.ts';
+import { get, launch, temporaryFile } from '../support/index.ts';
 import { exited, isAlive, startPair, type Pair } from '../support/upgrade.ts';
 
 const program = fileURLToPath(
@@ -224,6 +224,35 @@ describe('sluice upgrade', () => {
       await isUnharmed(pair);
     });
   }
+
+  test(
+    'on a full disk fails for want of a pid file, and the old process serves on',
+    asRoot,
+    async (t) => {
+      if (spawnSync('unshare', ['--mount', 'true']).status !== 0) return t.skip('may not mount');
+      const [conf, disk] = [temporaryFile(t, 'conf.yaml', ''), temporaryFile(t, 'x', '')].map(
+        dirname,
+      );
+      const file = join(conf!, 'conf.yaml');
+      const control = join(conf!, 'control.sock');
+      writeFileSync(
+        file,
+        `version: 1\nthreads: 1\ntext: one\npid_file: ${disk}/sluice.pid\ncontrol_sock: ${control}\n`,
+      );
+      const old = launch(t, ['-c', file], { program, smallDisk: disk! });
+      const { addresses } = await old.logged(({ msg }) => msg === 'serving');
+      const seen = `/proc/${old.pid}/root${disk}`;
+      assert.throws(() => writeFileSync(`${seen}/filler`, 'x'.repeat(20_000)), { code: 'ENOSPC' });
+
+      const { code, stderr } = await launch(t, ['upgrade', '--control', control]).ended;
+
+      assert.equal(code, 1);
+      assert.match(stderr, /cannot write pid_file .*sluice\.pid: ENOSPC/);
+      const [{ port }] = addresses as [{ port: number }];
+      assert.equal((await get(port, '/')).body, 'one');
+      assert.equal(readFileSync(`${seen}/sluice.pid`, 'utf8'), `${old.pid}\n`);
+    },
+  );
 
   test('is refused while another upgrade is under way', async (t) => {
     const pair = await startPair(t, 'text: one', { program });

@@ -38,6 +38,8 @@ export interface StartOptions {
   readonly conditions?: readonly string[];
   /** Limit on open files of all its processes. */
   readonly openFiles?: number;
+  /** A folder that is a disk of 16 KiB for it and for what it starts. Needs root; others see it under `/proc/PID/root`. */
+  readonly smallDisk?: string;
   /** Where the configuration sends the process log; default is stderr. */
   readonly logFile?: string;
   /** Descriptors that it gets as a service manager passes them. */
@@ -163,6 +165,7 @@ export function launch(
     cwd,
     conditions = ['sluice-source'],
     openFiles,
+    smallDisk,
     passed = [],
   }: StartOptions = {},
 ): Running {
@@ -174,11 +177,13 @@ export function launch(
   ];
   const preparations = [
     ...(openFiles === undefined ? [] : [`ulimit -n ${openFiles}`]),
+    ...(smallDisk === undefined ? [] : [`mount -t tmpfs -o size=16k none ${smallDisk}`]),
     // Only the process itself knows its number.
     ...(passed.length === 0 ? [] : ['export LISTEN_PID=$$']),
   ];
   const prepared = ['sh', '-c', [...preparations, 'exec "$0" "$@"'].join(' && '), ...command];
-  const [file = '', ...rest] = preparations.length === 0 ? command : prepared;
+  const alone = smallDisk === undefined ? prepared : ['unshare', '--mount', ...prepared];
+  const [file = '', ...rest] = preparations.length === 0 ? command : alone;
   const listen = {
     LISTEN_FDS: String(passed.length),
     LISTEN_FDNAMES: passed.map(({ name }) => name).join(':'),

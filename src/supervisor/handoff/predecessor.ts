@@ -162,7 +162,14 @@ class Handover {
 
   async #withdraw(): Promise<undefined> {
     this.#conversation?.end({ kind: 'withdraw', reason: this.#failure?.message ?? '' });
-    if (this.#entrusted) this.#parts.onKept(this.#successor.pid);
+    if (!this.#entrusted) return;
+    try {
+      this.#parts.onKept(this.#successor.pid);
+    } catch (thrown) {
+      // Whoever asked is to hear why the hand-off failed, and not of this.
+      const { message: reason } = asFailure(thrown);
+      this.#parts.log.error({ reason }, 'serving on without what the successor had taken');
+    }
   }
 
   #say(message: object, descriptors: readonly number[] = []): Promise<void> {

@@ -254,6 +254,33 @@ describe('a hand-off', { skip }, () => {
     close();
   });
 
+  test('is refused for the reason why it failed, even if the pid file cannot be had back', async (t) => {
+    leakFree(t);
+    const { estate, close } = makeEstate(2);
+    const [left, right] = libc.socketPair();
+    const old = predecessor(left, estate, {
+      onKept: () => {
+        throw new Error('cannot write pid_file /run/x.pid: ENOSPC');
+      },
+    });
+    const { succession } = successor(right);
+
+    closeAll(await succession.receive());
+    await assert.rejects(
+      claim(succession, () => {
+        throw new Error('made for the test');
+      }),
+    );
+
+    assert.deepEqual(await old.outcome, {
+      kind: 'refused',
+      reason: 'the successor: made for the test',
+    });
+    const line = old.logged.find(({ msg }) => msg.startsWith('serving on without'));
+    assert.equal(line?.['reason'], 'cannot write pid_file /run/x.pid: ENOSPC');
+    close();
+  });
+
   const ACCEPT = { kind: 'accept', version: 1, release: '9.9.9', pid: 99 };
 
   describe('with a successor that dies', () => {
