@@ -56,6 +56,7 @@ services:
     const route = (peer: string) => `version: 1
 threads: 2
 access_log: "off"
+grace_period_seconds: 1 # transfers take half of it
 admin: { listen: 127.0.0.1:${adminPort} }
 upstreams: { prove: { peers: ['127.0.0.1:${peer}'] } }
 services:
