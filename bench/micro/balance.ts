@@ -47,7 +47,13 @@ function peersOf(count: number): BalancedPeer[] {
   return Array.from({ length: count }, (_, nth) => {
     const address = `10.0.${nth >> 8}.${nth & 255}:8080`;
     const peer = new HttpPeer(address);
-    const balanced = new BalancedPeer({ peer, weight: 1, priority: 0, isTimed: true });
+    const balanced = new BalancedPeer({
+      peer,
+      weight: 1,
+      priority: 0,
+      isTimed: true,
+      outliers: undefined,
+    });
     const row = table.row('bench', address);
     balanced.sit(row, table, monotonicNs);
     table.load.took(row, 1_000 + (nth % 7) * 100, monotonicNs());

@@ -4,7 +4,7 @@
  * reload is the same reload whoever asks for it.
  */
 import type { BoundAddress } from '../shared/ipc/messages.ts';
-import type { Verdict } from '../shared/memory/peer-table.ts';
+import type { Standing } from '../shared/memory/peer-table.ts';
 import type { Slot } from './workers/fleet.ts';
 
 /** Texts are for the caller's terminal and may have several lines: problems with place and caret. */
@@ -66,7 +66,7 @@ export interface Operations {
 export interface PeerStatus {
   readonly upstream: string;
   readonly peer: string;
-  readonly health: Verdict;
+  readonly health: Standing;
 }
 
 /** What only a started supervisor knows. */

@@ -156,10 +156,10 @@ export async function startSupervisor(
           })),
         restarts: () => fleet.restarts,
         peers: () =>
-          reloader.serving.peers.map(({ upstream, peer, verdict, inFlight }) => ({
+          reloader.serving.peers.map(({ upstream, peer, standing, inFlight }) => ({
             upstream,
             peer,
-            healthy: verdict() !== 'ill',
+            healthy: !['ill', 'ejected'].includes(standing()),
             inFlight: inFlight(),
           })),
         discoveries: () =>
@@ -262,10 +262,10 @@ export async function startSupervisor(
       upgrade: (stop) => upgradeBySpawning(giver, stop),
       handOff: (stop) => handOffTo(giver, stop),
       peers: () =>
-        reloader.serving.peers.map(({ upstream, peer, verdict }) => ({
+        reloader.serving.peers.map(({ upstream, peer, standing }) => ({
           upstream,
           peer,
-          health: verdict(),
+          health: standing(),
         })),
       reopenLogs() {
         log.reopen();

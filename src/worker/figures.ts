@@ -5,7 +5,6 @@ import { DiscoveredSet, discoveredSetSpec } from '../shared/memory/discovered-se
 import { LabelTable } from '../shared/memory/label-table.ts';
 import { limitEvictions } from '../shared/memory/limit-table.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
-import type { PeerTable } from '../shared/memory/peer-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';
 import { LABELS_SEGMENT, METRICS_SEGMENT } from '../shared/memory/segments.ts';
 import {
@@ -31,7 +30,7 @@ export interface FiguresParts {
 export interface Figures {
   readonly recorder: Recorder;
   /** What a metrics page is made of. */
-  source(peers: PeerTable, version: string): MetricsSource;
+  source(version: string): MetricsSource;
 }
 
 export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figures {
@@ -46,13 +45,13 @@ export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figu
   bindMetrics({ layout, row, labels, log });
   return {
     recorder: new Recorder(row, layout),
-    source: (peers, version) => ({
+    source: (version) => ({
       layout,
       table,
       labels,
       workers: () => workersIn(table, supervisorPid, threads),
       restarts: () => table.rowView(0)[ProcessSlot.restarts]!,
-      peers: () => peersIn(peers),
+      peers: peersIn,
       discoveries: () =>
         allBalancers().flatMap(({ name: upstream, discovery }) => {
           if (discovery === undefined) return [];
@@ -87,13 +86,13 @@ function workersIn(
   return workers.toSorted((one, other) => one.slot - other.slot);
 }
 
-function peersIn(table: PeerTable): ReturnType<MetricsSource['peers']> {
-  return allBalancers().flatMap(({ name, peers }) =>
-    peers.map(({ address, row, inFlight }) => ({
-      upstream: name,
-      peer: address,
-      healthy: table.verdict(row) !== 'ill',
-      inFlight,
+function peersIn(): ReturnType<MetricsSource['peers']> {
+  return allBalancers().flatMap((balancer) =>
+    balancer.peers.map((balanced) => ({
+      upstream: balancer.name,
+      peer: balanced.address,
+      healthy: balancer.isHealthy(balanced),
+      inFlight: balanced.inFlight,
     })),
   );
 }

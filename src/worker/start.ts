@@ -32,6 +32,7 @@ import { trustFrom } from './http/trust.ts';
 import { bindLimiters } from './limits/rate-limiter.ts';
 import { TlsServers, WorkerListeners, type Protocol } from './listeners.ts';
 import { openAccessLog, type AccessLog } from './observe/access-log.ts';
+import { reportEjections } from './health/ejections.ts';
 import { recordProcessFigures } from './observe/process-figures.ts';
 import { RequestHeadParser } from './protocol/http1/request-head.ts';
 import { BackgroundSubrequests } from './proxy/background-subrequests.ts';
@@ -168,9 +169,20 @@ export function buildWorker(parts: WorkerParts): Worker {
   const stopFigures = recordProcessFigures(recorder);
   const peers = new PeerTable(need(segments, PEERS_SEGMENT));
   peers.load.join();
-  for (const balancer of allBalancers()) balancer.useTable(peers, time.clock);
+  for (const balancer of allBalancers())
+    balancer.useTable(
+      peers,
+      time.clock,
+      reportEjections({
+        upstream: balancer.name,
+        table: peers,
+        recorder: recorder.upstream(balancer.name),
+        time,
+        log,
+      }),
+    );
   const discovered = openDiscoveredPeers((name) => need(segments, name), time, log);
-  for (const { showMetrics } of parts.services) showMetrics?.(figures.source(peers, parts.version));
+  for (const { showMetrics } of parts.services) showMetrics?.(figures.source(parts.version));
   bindLimiters((name) => segments.get(name), time.clock);
   const accessLog =
     parts.accessLog ??

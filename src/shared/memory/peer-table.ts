@@ -13,9 +13,11 @@
  *       24  f64    well again since, nanoseconds; 0 if     the prober, before the verdict
  *                  it was never ill
  *
- * Behind the rows stands how busy the peers are (`peer-load.ts`).
+ * Behind the rows stands which peers are left alone (`peer-ejections.ts`), and behind that how
+ * busy they are (`peer-load.ts`).
  */
 import { hash32 } from './hash.ts';
+import { EJECTION_BYTES, PeerEjections } from './peer-ejections.ts';
 import { PeerLoad, peerLoadSize } from './peer-load.ts';
 import { seedOf, type Segment } from './segment.ts';
 
@@ -27,13 +29,17 @@ export type Verdict = 'unknown' | 'healthy' | 'ill';
 /** Of a peer that came when the table was full: its verdict is unknown, and stays it. */
 export const NO_ROW = -1;
 
+/** The verdict of probes, and what requests have shown. */
+export type Standing = Verdict | 'ejected';
+
 const VERDICTS: readonly Verdict[] = ['unknown', 'healthy', 'ill'];
 
 const ROWS_BYTES = ROWS * ROW_WORDS * 4;
+const LOAD_AT = ROWS_BYTES + ROWS * EJECTION_BYTES;
 
 /** @param processes that may be alive at a time and send requests to peers */
 export function peerTableSize(processes: number): number {
-  return ROWS_BYTES + peerLoadSize(ROWS, processes);
+  return LOAD_AT + peerLoadSize(ROWS, processes);
 }
 
 /** Rows are never freed: peers that are gone keep theirs. */
@@ -42,7 +48,7 @@ export class PeerTableFull extends Error {
 }
 
 /**
- * Peers that have a row in both tables are known to be as well in the second one.
+ * Peers that have a row in both tables are known to be as well in the second one, and left alone as long.
  *
  * @param to has the seed of the first one, and nobody gives verdicts there yet
  */
@@ -58,13 +64,22 @@ export function carryVerdicts(from: Segment, to: Segment): void {
         .map((at) => [`${words[at]} ${words[at + 1]}`, at]),
     );
   const known = rowsOf(old);
+  const [ejected, carried] = [ejectionsOf(from), ejectionsOf(to)];
   for (const [tag, at] of rowsOf(filled)) {
     const there = known.get(tag);
-    if (there !== undefined) filled.set(old.subarray(there + 2, there + ROW_WORDS), at + 2);
+    if (there === undefined) continue;
+    filled.set(old.subarray(there + 2, there + ROW_WORDS), at + 2);
+    carried.carry(at / ROW_WORDS, ejected, there / ROW_WORDS);
   }
 }
 
+function ejectionsOf({ buffer, offset }: Segment): PeerEjections {
+  return new PeerEjections({ buffer, offset: offset + ROWS_BYTES, rows: ROWS });
+}
+
 export class PeerTable {
+  /** Which peers are left alone, by their rows. */
+  readonly ejections: PeerEjections;
   /** How busy and how fast the peers are, by their rows. */
   readonly load: PeerLoad;
   readonly #words: Int32Array;
@@ -77,10 +92,11 @@ export class PeerTable {
     this.#pairs = new BigInt64Array(segment.buffer, segment.offset, (ROWS * ROW_WORDS) / 2);
     this.#doubles = new Float64Array(segment.buffer, segment.offset, (ROWS * ROW_WORDS) / 2);
     this.#seed = seedOf(segment);
+    this.ejections = ejectionsOf(segment);
     this.load = new PeerLoad({
       buffer: segment.buffer,
-      offset: segment.offset + ROWS_BYTES,
-      size: segment.size - ROWS_BYTES,
+      offset: segment.offset + LOAD_AT,
+      size: segment.size - LOAD_AT,
       rows: ROWS,
     });
   }
@@ -124,11 +140,25 @@ export class PeerTable {
     return VERDICTS[Atomics.load(this.#words, row * ROW_WORDS + 2)] ?? 'unknown';
   }
 
+  /** Nanoseconds; 0: it never was. */
+  ejectedUntil(row: number): number {
+    return row === NO_ROW ? 0 : this.ejections.ejectedUntil(row);
+  }
+
+  standing(row: number, nowNs: number): Standing {
+    const verdict = this.verdict(row);
+    return verdict !== 'ill' && this.ejectedUntil(row) > nowNs ? 'ejected' : verdict;
+  }
+
   /** Only the prober calls this. */
   setVerdict(row: number, verdict: Verdict, nowNs: number): void {
     if (row === NO_ROW) return;
     const isRecovery = verdict === 'healthy' && this.verdict(row) === 'ill';
-    if (isRecovery) this.#doubles[(row * ROW_WORDS) / 2 + 3] = nowNs;
+    if (isRecovery) {
+      this.#doubles[(row * ROW_WORDS) / 2 + 3] = nowNs;
+      // What it failed at was its illness.
+      this.ejections.readmit(row);
+    }
     this.#doubles[(row * ROW_WORDS) / 2 + 2] = nowNs;
     Atomics.store(this.#words, row * ROW_WORDS + 2, VERDICTS.indexOf(verdict));
   }

@@ -51,8 +51,8 @@ const STATUSES = 600;
 const SERVICE_SLOTS = ServiceSlot.statuses + STATUSES;
 
 /** Slots of an upstream, relative to its first. */
-export const UpstreamSlot = { opened: 0, reused: 1, retried: 2 } as const;
-const UPSTREAM_SLOTS = 3;
+export const UpstreamSlot = { opened: 0, reused: 1, retried: 2, ejected: 3 } as const;
+const UPSTREAM_SLOTS = 4;
 
 export interface Names {
   readonly services: readonly string[];

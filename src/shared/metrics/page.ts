@@ -175,9 +175,14 @@ const metrics: readonly Metric[] = [
     'Requests sent again to a peer.',
     UpstreamSlot.retried,
   ),
+  upstreamMetric(
+    'sluice_upstream_ejections_total',
+    'Peers that were left alone for a while because requests to them failed.',
+    UpstreamSlot.ejected,
+  ),
   {
     name: 'sluice_upstream_peer_healthy',
-    help: '1 if the peer may be used, 0 if it is ill.',
+    help: '1 if the peer may be used, 0 if it is ill or ejected.',
     type: 'gauge',
     samples: ({ peers }) =>
       peers().map(({ upstream, peer, healthy }) => ({

@@ -152,6 +152,10 @@ export class UpstreamRecorder {
   retried(): void {
     this.#row[this.#start + UpstreamSlot.retried]! += 1;
   }
+
+  ejected(): void {
+    this.#row[this.#start + UpstreamSlot.ejected]! += 1;
+  }
 }
 
-const UNCOUNTED = new UpstreamRecorder(new Float64Array(3), 0);
+const UNCOUNTED = new UpstreamRecorder(new Float64Array(4), 0);

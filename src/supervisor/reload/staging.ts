@@ -19,7 +19,8 @@ import { showPlace } from '../../shared/ipc/place.ts';
 import type { ListenAddress, Plan } from '../../shared/ipc/plan.ts';
 import type { Libc } from '../../shared/memory/libc.ts';
 import { DiscoveredSet, discoveredSetSpec, slotName } from '../../shared/memory/discovered-set.ts';
-import { NO_ROW, PeerTable, PeerTableFull, type Verdict } from '../../shared/memory/peer-table.ts';
+import { NO_ROW, PeerTable, PeerTableFull, type Standing } from '../../shared/memory/peer-table.ts';
+import { monotonicNs } from '../../shared/time/clock.ts';
 import type { Segment, SegmentSpec } from '../../shared/memory/segment.ts';
 import { METRICS_SEGMENT, PEERS_SEGMENT, standardSegments } from '../../shared/memory/segments.ts';
 import { MetricsLayout } from '../../shared/metrics/layout.ts';
@@ -46,7 +47,7 @@ export interface StagingParts {
 export interface PlannedPeer {
   readonly upstream: string;
   readonly peer: string;
-  readonly verdict: () => Verdict;
+  readonly standing: () => Standing;
   readonly inFlight: () => number;
 }
 
@@ -236,7 +237,7 @@ function plannedPeer(table: PeerTable, upstream: string, peer: string, row: numb
   return {
     upstream,
     peer,
-    verdict: () => table.verdict(row),
+    standing: () => table.standing(row, monotonicNs()),
     inFlight: () => (row === NO_ROW ? 0 : table.load.inFlight(row)),
   };
 }

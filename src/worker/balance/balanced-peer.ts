@@ -4,6 +4,7 @@ import { ownPeerLoad, type PeerLoad } from '../../shared/memory/peer-load.ts';
 import { NO_ROW, type PeerTable } from '../../shared/memory/peer-table.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
+import type { OutlierDetection, Suspect } from './outlier-detection.ts';
 import type { PeerAttempt, PeerObserver } from '../upstream/peer-observer.ts';
 import type { Candidate } from './selection.ts';
 
@@ -13,6 +14,8 @@ export interface BalancedPeerParts {
   readonly priority: number;
   /** Somebody wants to know how long responses take. */
   readonly isTimed: boolean;
+  /** `undefined`: nobody minds if it fails. */
+  readonly outliers: OutlierDetection | undefined;
 }
 
 export class BalancedPeer implements Candidate, PeerObserver {
@@ -23,21 +26,24 @@ export class BalancedPeer implements Candidate, PeerObserver {
   /** Its row in the peer table, once there is one. */
   row = NO_ROW;
   readonly #isTimed: boolean;
+  readonly #outliers: OutlierDetection | undefined;
   #seat: Seat | undefined;
 
-  constructor({ peer, weight, priority, isTimed }: BalancedPeerParts) {
+  constructor({ peer, weight, priority, isTimed, outliers }: BalancedPeerParts) {
     this.peer = peer;
     this.address = peer.address;
     this.weight = weight;
     this.priority = priority;
     this.#isTimed = isTimed;
+    this.#outliers = outliers;
     peer.observer = this;
   }
 
   /** From now on it counts in the table. */
   sit(row: number, { load }: PeerTable, clock: Clock): void {
     this.row = row;
-    this.#seat = { row, load, clock, isTimed: this.#isTimed };
+    const { address } = this;
+    this.#seat = { row, address, load, clock, isTimed: this.#isTimed, outliers: this.#outliers };
   }
 
   /**
@@ -45,7 +51,9 @@ export class BalancedPeer implements Candidate, PeerObserver {
    * that they never come, says nothing about that one.
    */
   leave(): void {
-    if (this.#seat !== undefined) this.#seat.isTimed = false;
+    if (this.#seat === undefined) return;
+    this.#seat.isTimed = false;
+    this.#seat.outliers = undefined;
   }
 
   get inFlight(): number {
@@ -61,18 +69,26 @@ export class BalancedPeer implements Candidate, PeerObserver {
    * the table was full would look idle to everybody, and get everything.
    */
   attempt(): PeerAttempt {
-    this.#seat ??= { row: 0, load: ownPeerLoad(), clock: monotonicNs, isTimed: this.#isTimed };
+    this.#seat ??= {
+      row: 0,
+      address: this.address,
+      load: ownPeerLoad(),
+      clock: monotonicNs,
+      isTimed: this.#isTimed,
+      outliers: undefined,
+    };
     return new Attempt(this.#seat);
   }
 }
 
 /** Where a peer counts. */
-interface Seat {
-  readonly row: number;
+interface Seat extends Suspect {
   readonly load: PeerLoad;
   readonly clock: Clock;
   /** Until the peer leaves. */
   isTimed: boolean;
+  /** Until the peer leaves; nobody minds if one without a row fails. */
+  outliers: OutlierDetection | undefined;
 }
 
 /** Time to the head of the response: how long a body takes is up to its length and to the client. */
@@ -87,21 +103,24 @@ class Attempt implements PeerAttempt {
     seat.load.begin(seat.row);
   }
 
-  responded(): void {
+  responded(status: number): void {
     if (this.#phase !== 'asked') return;
     this.#phase = 'responded';
+    this.#seat.outliers?.answered(this.#seat, status);
     const { isTimed, load, row, clock } = this.#seat;
     if (!isTimed) return;
     const nowNs = clock();
     load.took(row, (nowNs - this.#beganNs) / 1_000, nowNs);
   }
 
-  ended(_error?: ProxyError): void {
-    const { isTimed, load, row, clock } = this.#seat;
+  ended(error?: ProxyError): void {
+    const { isTimed, load, row, clock, outliers } = this.#seat;
     if (this.#phase === 'ended') return;
     const isAnswered = this.#phase === 'responded';
     this.#phase = 'ended';
     load.end(row);
+    if (error !== undefined) outliers?.failed(this.#seat, error);
+    else if (isAnswered) outliers?.completed(this.#seat);
     if (!isTimed || isAnswered) return;
     // A peer that refuses at once is not fast; one that nobody has an answer of is as slow as that.
     const nowNs = clock();

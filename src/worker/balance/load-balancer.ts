@@ -12,6 +12,11 @@ import type { Discovery } from '../discovery/discovery.ts';
 import { HttpPeer, type PeerOptions } from '../upstream/peer.ts';
 import { BalancedPeer } from './balanced-peer.ts';
 import type { HealthCheck } from './health-check.ts';
+import {
+  OutlierDetection,
+  type Ejection,
+  type OutlierDetectionOptions,
+} from './outlier-detection.ts';
 import { roundRobin } from './round-robin.ts';
 import type { Picker, Selection } from './selection.ts';
 
@@ -38,6 +43,8 @@ export interface LoadBalancerOptions {
   readonly healthCheck?: HealthCheck;
   /** Between two probes of a peer. Default 5,000 ms. */
   readonly healthCheckFrequencyMs?: number;
+  /** When a peer is left alone because requests to it fail. Default: after 5 failures in a row; `false`: never. */
+  readonly outlierDetection?: OutlierDetectionOptions | false;
   /**
    * While fewer than so many percent of the peers of one priority are healthy, verdicts are
    * not believed and all of them are used: more likely the prober is wrong than
@@ -60,6 +67,7 @@ const OPTIONS = {
   selection: true,
   healthCheck: true,
   healthCheckFrequencyMs: true,
+  outlierDetection: true,
   panicThresholdPercent: true,
   slowStartMs: true,
   peerOptions: true,
@@ -96,6 +104,7 @@ export class LoadBalancer {
   readonly #given: readonly PeerSpec[];
   readonly #listeners = new Set<() => void>();
   readonly #selection: Selection;
+  readonly #outliers: OutlierDetection | undefined;
   readonly #panicShare: number;
   readonly #slowStartNs: number;
   #peers: readonly BalancedPeer[];
@@ -129,6 +138,11 @@ export class LoadBalancer {
     this.#panicShare = panicShare(options);
     this.#slowStartNs = (options.slowStartMs ?? 0) * 1e6;
     this.discovery = options.discovery;
+    const { outlierDetection = {} } = options;
+    this.#outliers =
+      outlierDetection === false
+        ? undefined
+        : new OutlierDetection(`LoadBalancer "${name}": outlierDetection`, outlierDetection);
     this.#options = options;
     this.#given = peers.map((given) => (typeof given === 'string' ? { address: given } : given));
     this.#peers = this.#given.map((given) => this.#balanced(given));
@@ -140,12 +154,27 @@ export class LoadBalancer {
     return this.#peers;
   }
 
-  /** Gives the balancer its rows; before that every peer counts as healthy. */
-  useTable(table: PeerTable, clock: Clock): void {
+  /**
+   * Gives the balancer its rows; before that every peer counts as healthy.
+   *
+   * @param onEjected hears of ejections by this process
+   */
+  useTable(
+    table: PeerTable,
+    clock: Clock,
+    onEjected: (ejection: Ejection) => void = () => {},
+  ): void {
     for (const balanced of this.#peers)
       balanced.sit(table.row(this.name, balanced.address), table, clock);
     this.#table = table;
     this.#clock = clock;
+    this.#outliers?.use({
+      ejections: table.ejections,
+      clock,
+      peers: () => this.peers.filter(({ weight }) => weight > 0),
+      mayServe: ({ row }) => this.#isUsable(table, row),
+      onEjected,
+    });
   }
 
   /**
@@ -169,13 +198,16 @@ export class LoadBalancer {
     for (const listener of this.#listeners) listener();
   }
 
-  /** What is known of the latency of a row is forgotten when another peer gets it. */
+  /** What is known of a row's latency and failures is forgotten when another peer gets it. */
   #takeRows(peers: readonly BalancedPeer[]): void {
     for (const { row, address } of peers) {
       if (row === NO_ROW) continue;
       const holder = this.#holders.get(row);
       // The first one may have had it before this process began.
-      if (holder !== undefined && holder !== address) this.#table?.load.forgetLatency(row);
+      if (holder !== undefined && holder !== address) {
+        this.#table?.load.forgetLatency(row);
+        this.#table?.ejections.readmit(row);
+      }
       this.#holders.set(row, address);
     }
   }
@@ -212,7 +244,7 @@ export class LoadBalancer {
     }
     const peer = known ?? new HttpPeer(address, { ...peerOptions, upstream: name });
     const isTimed = this.#selection.byLatency === true;
-    return new BalancedPeer({ peer, weight, priority, isTimed });
+    return new BalancedPeer({ peer, weight, priority, isTimed, outliers: this.#outliers });
   }
 
   /**
@@ -224,9 +256,10 @@ export class LoadBalancer {
    * @throws {TypeError} the algorithm chooses by a key, and there is none
    */
   select(key?: string, maxIterations?: number): HttpPeer {
-    const accept =
-      maxIterations === undefined ? this.#mayServe : atMost(maxIterations, this.#mayServe);
-    const chosen = this.#choose(accept, key);
+    const chosen =
+      maxIterations === undefined
+        ? (this.#choose(this.#mayServe, key) ?? this.#choose(this.#isBetterThanNone, key))
+        : this.#choose(atMost(maxIterations, this.#mayServe), key);
     if (chosen !== undefined) return chosen.peer;
     throw new ProxyError(
       'upstream/none-healthy',
@@ -244,8 +277,15 @@ export class LoadBalancer {
   }
 
   /** A peer nobody has looked at yet is used: refusing it would make every start an outage. */
-  isHealthy(balanced: BalancedPeer): boolean {
-    return this.#table === undefined || this.#table.verdict(balanced.row) !== 'ill';
+  isHealthy({ row }: BalancedPeer): boolean {
+    return this.#table === undefined || this.#isUsable(this.#table, row);
+  }
+
+  #isUsable(table: PeerTable, row: number): boolean {
+    if (table.verdict(row) === 'ill') return false;
+    const until = table.ejectedUntil(row);
+    // Most peers never were ejected, and to look at the clock takes longer than all the rest.
+    return until === 0 || until <= this.#clock();
   }
 
   #choose(
@@ -278,6 +318,10 @@ export class LoadBalancer {
   readonly #mayServe = (balanced: BalancedPeer): boolean =>
     this.isHealthy(balanced) || this.#panics(balanced.priority);
 
+  /** Those that were ejected when others could do their work, which now cannot. */
+  readonly #isBetterThanNone = ({ row }: BalancedPeer): boolean =>
+    this.#table !== undefined && this.#table.verdict(row) !== 'ill';
+
   /** Asked only about one who is ill, so a set that is well costs nothing. */
   #panics(priority: number): boolean {
     if (this.#panicShare === 0) return false;
@@ -289,7 +333,9 @@ export class LoadBalancer {
 
   /** One who was ill steps back now and then, and more rarely the longer it has been well. */
   #holdsBack({ row }: BalancedPeer, nowNs: number): boolean {
-    const wellSince = this.#table?.recoveredAt(row) ?? 0;
+    const table = this.#table;
+    if (table === undefined) return false;
+    const wellSince = Math.max(table.recoveredAt(row), table.ejectedUntil(row));
     if (wellSince === 0) return false;
     const share = (nowNs - wellSince) / this.#slowStartNs;
     return share < 1 && Math.random() >= Math.max(share, LEAST_SHARE);

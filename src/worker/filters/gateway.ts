@@ -28,7 +28,7 @@ import { inOrder, type Filter } from './filter.ts';
 import { requestHeaders, responseHeaders } from './header-edits.ts';
 import { rateLimit } from './rate-limit.ts';
 import { requestKey, type KeyOf } from './request-key.ts';
-import { healthCheckFrom } from './upstream-health.ts';
+import { healthCheckFrom, outlierDetectionFrom } from './upstream-health.ts';
 
 /** What one request carries: the route it took. */
 export interface GatewayContext {
@@ -94,6 +94,7 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
       selection,
       panicThresholdPercent: upstream.panic_threshold,
       slowStartMs: upstream.slow_start,
+      outlierDetection: outlierDetectionFrom(upstream.outlier_detection),
       ...(discovery !== undefined && { discovery }),
       ...(health !== undefined && {
         healthCheck: healthCheckFrom(health),

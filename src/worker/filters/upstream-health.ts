@@ -1,5 +1,6 @@
 /** What a configuration file says about the health of peers, as the options of a balancer. */
 import type { UpstreamSettings } from '../../shared/config/settings.ts';
+import type { OutlierDetectionOptions } from '../balance/outlier-detection.ts';
 import { TcpHealthCheck, type HealthCheck } from '../balance/health-check.ts';
 import { HttpHealthCheck } from '../balance/http-health-check.ts';
 
@@ -26,4 +27,16 @@ export function healthCheckFrom(settings: HealthCheckSettings): HealthCheck {
     ...(body !== undefined && { body }),
     keepAlive,
   });
+}
+
+export function outlierDetectionFrom(
+  settings: UpstreamSettings['outlier_detection'],
+): OutlierDetectionOptions {
+  return {
+    consecutiveFailures: settings.consecutive_failures,
+    consecutive5xx: settings.consecutive_5xx,
+    baseEjectionMs: settings.base_ejection_time,
+    maxEjectionMs: settings.max_ejection_time,
+    maxEjectionPercent: settings.max_ejection_percent,
+  };
 }

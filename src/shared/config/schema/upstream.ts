@@ -15,6 +15,7 @@ import {
 import { showPlace } from '../../ipc/place.ts';
 import { discovery } from './discovery.ts';
 import { healthCheck } from './health-check.ts';
+import { outlierDetection } from './outlier-detection.ts';
 
 /** After every priority that one would give. */
 const BACKUP_PRIORITY = 1_000;
@@ -212,6 +213,9 @@ export const upstream = z
       .describe(
         'A peer that was ill gets its share back little by little over this time. `0ms`: at once.',
       ),
+    outlier_detection: outlierDetection
+      .prefault({})
+      .describe('When a peer is left alone because requests to it fail.'),
     health_check: healthCheck.optional().describe('Without one, every peer counts as healthy.'),
     connect_timeout: duration({ min: '1ms', max: '10m' })
       .default(5_000)

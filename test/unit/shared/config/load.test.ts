@@ -40,6 +40,13 @@ describe('a configuration', () => {
         { host: '10.0.0.2', port: 8080, weight: 2, priority: 0 },
       ],
       panic_threshold: 0,
+      outlier_detection: {
+        consecutive_failures: 5,
+        consecutive_5xx: 0,
+        base_ejection_time: 30_000,
+        max_ejection_time: 300_000,
+        max_ejection_percent: 10,
+      },
       slow_start: 0,
       health_check: {
         type: 'tcp',

@@ -313,6 +313,10 @@ const values = [
     'upstreams.api.balance: expected "round_robin" or "random" or "p2c" or "least_requests" or "ewma" or "consistent" or "fnv_hash" or "maglev", got "randon"; did you mean "random"?',
   ],
   [
+    'upstreams: { api: { peers: [h:1], outlier_detection: { max_ejection_time: 10s } } }',
+    'upstreams.api.outlier_detection.max_ejection_time: expected at least "base_ejection_time"',
+  ],
+  [
     'upstreams: { api: { peers: [h:1], health_check: { type: icmp } } }',
     'upstreams.api.health_check.type: expected "tcp" or "http", got "icmp"',
   ],

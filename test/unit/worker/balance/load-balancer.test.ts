@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { PeerTable, peerTableSize } from '../../../../src/shared/memory/peer-table.ts';
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
 import { ProxyError } from '../../../../src/shared/errors/proxy-error.ts';
+import type { Ejection } from '../../../../src/worker/balance/outlier-detection.ts';
 import { consistent } from '../../../../src/worker/balance/consistent.ts';
 import {
   allBalancers,
@@ -33,10 +34,15 @@ function probed(
   const balancer = new LoadBalancer(peers, { name: newName(), ...options });
   const table = newTable();
   const clock = { nowNs: 1e9 };
-  balancer.useTable(table, () => clock.nowNs);
+  const ejections: Ejection[] = [];
+  balancer.useTable(
+    table,
+    () => clock.nowNs,
+    (ejection) => ejections.push(ejection),
+  );
   const judge = (address: string, verdict: 'healthy' | 'ill') =>
     table.setVerdict(table.row(balancer.name, address), verdict, clock.nowNs);
-  return { balancer, judge, clock };
+  return { balancer, judge, clock, ejections };
 }
 
 const asked = (balancer: LoadBalancer, times: number): string[] =>
