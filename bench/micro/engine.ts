@@ -177,6 +177,7 @@ function openEngine(proxy: ProxyHttp<unknown>) {
     retry: new RetryPolicy({}),
     phaseTimeoutMs: 30_000,
     requestTimeoutMs: undefined,
+    clientIpField: 'x-forwarded-for' as const,
     forwarding: { via: 'sluice' },
     paths: {},
     subrequests: {

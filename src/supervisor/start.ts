@@ -6,7 +6,7 @@ import type { Plan } from '../shared/ipc/plan.ts';
 import type { Log } from '../shared/log/log.ts';
 import { LabelTable } from '../shared/memory/label-table.ts';
 import { openLibc, type Libc } from '../shared/memory/libc.ts';
-import { limitEvictions } from '../shared/memory/limit-table.ts';
+import { limitCounts } from '../shared/memory/limit-table.ts';
 import { LABELS_SEGMENT } from '../shared/memory/segments.ts';
 import { MetricsPage } from '../shared/metrics/page.ts';
 import { bindMetrics } from '../shared/metrics/program.ts';
@@ -331,7 +331,7 @@ function labelsOf({ layout, segments }: Pick<Draft, 'layout' | 'segments'>) {
 }
 
 function limitsOf({ plan, segments }: Draft) {
-  return plan.limits.map(({ name }) => ({ name, evictions: limitEvictions(segments.find(name)) }));
+  return plan.limits.map(({ name }) => limitCounts(segments.find(name)));
 }
 
 /** What is queued is served; with a successor the rest goes on there. */

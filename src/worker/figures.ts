@@ -3,7 +3,7 @@ import type { Boot } from '../shared/ipc/boot.ts';
 import type { Log } from '../shared/log/log.ts';
 import { DiscoveredSet, discoveredSetSpec } from '../shared/memory/discovered-set.ts';
 import { LabelTable } from '../shared/memory/label-table.ts';
-import { limitEvictions } from '../shared/memory/limit-table.ts';
+import { limitCounts } from '../shared/memory/limit-table.ts';
 import { MetricsTable } from '../shared/memory/metrics-table.ts';
 import type { Segment } from '../shared/memory/segment.ts';
 import { LABELS_SEGMENT, METRICS_SEGMENT } from '../shared/memory/segments.ts';
@@ -58,8 +58,7 @@ export function openFigures({ boot, need, metricsRow, log }: FiguresParts): Figu
           const set = new DiscoveredSet(need(discoveredSetSpec(upstream, discovery.source).name));
           return [{ upstream, ...set.figures(monotonicNs()) }];
         }),
-      limits: () =>
-        limiterSpecs().map(({ name }) => ({ name, evictions: limitEvictions(need(name)) })),
+      limits: () => limiterSpecs().map(({ name }) => limitCounts(need(name))),
       shared: segment.fd !== undefined,
       version,
     }),

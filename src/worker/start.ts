@@ -225,6 +225,7 @@ export function buildWorker(parts: WorkerParts): Worker {
         forwarded,
         via: via === 'off' ? undefined : via,
       },
+      clientIpField: service.settings.client_ip_field,
       paths: pathAllowances(paths),
     };
     const subrequests: SubrequestHost = {

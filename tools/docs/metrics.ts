@@ -83,7 +83,7 @@ function renderedPage(): Promise<string> {
       restarts: () => 1,
       peers: () => [{ upstream: 'UPSTREAM', peer: 'PEER', healthy: true, inFlight: 0 }],
       discoveries: () => [{ upstream: 'UPSTREAM', peers: 1, ageSeconds: 1, isFailing: true }],
-      limits: () => [{ name: 'LIMIT', evictions: 1 }],
+      limits: () => [{ name: 'LIMIT', evictions: 1, refusals: 1 }],
       shared: true,
       version: 'VERSION',
     },

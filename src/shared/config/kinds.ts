@@ -173,13 +173,34 @@ export type RequestKey =
   | { readonly kind: 'header' | 'cookie'; readonly name: string };
 
 export const requestKey = z.unknown().transform((given, context): RequestKey => {
-  if (given === 'client_ip' || given === 'host' || given === 'path' || given === 'uri')
-    return { kind: given };
-  const [, kind, name = ''] = /^(header|cookie):(.+)$/.exec(String(given)) ?? [];
-  if ((kind === 'header' || kind === 'cookie') && TOKEN.test(name)) return { kind, name };
+  const key = requestKeyOf(given);
+  if (key !== undefined) return key;
   return refuse(
     context,
     `expected client_ip, host, path, uri, header:NAME or cookie:NAME, got ${JSON.stringify(given)}`,
+  );
+});
+
+function requestKeyOf(given: unknown): RequestKey | undefined {
+  if (given === 'client_ip' || given === 'host' || given === 'path' || given === 'uri')
+    return { kind: given };
+  const [, kind, name = ''] = /^(header|cookie):(.+)$/.exec(String(given)) ?? [];
+  const isField = (kind === 'header' || kind === 'cookie') && TOKEN.test(name);
+  return isField ? { kind, name } : undefined;
+}
+
+/** As a limit has it: a part of the request, or several. */
+export type LimitKeyPart = RequestKey | { readonly kind: 'method' };
+
+export const limitKey = z.unknown().transform((given, context): LimitKeyPart[] => {
+  const list: unknown[] = Array.isArray(given) ? given : [given];
+  const parts = list.flatMap((each): LimitKeyPart | [] =>
+    each === 'method' ? { kind: each } : (requestKeyOf(each) ?? []),
+  );
+  if (parts.length === list.length && parts.length > 0 && parts.length <= 8) return parts;
+  return refuse(
+    context,
+    `expected client_ip, host, path, uri, method, header:NAME, cookie:NAME, or a list of up to 8 of them, got ${JSON.stringify(given)}`,
   );
 });
 

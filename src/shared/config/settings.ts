@@ -8,4 +8,5 @@ import type { settingsSchema } from './schema/settings.ts';
 export type Settings = z.output<typeof settingsSchema>;
 export type ServiceSettings = Settings['services'][number];
 export type RouteSettings = ServiceSettings['routes'][number];
+export type RateLimitSettings = NonNullable<RouteSettings['rate_limit']>;
 export type UpstreamSettings = Settings['upstreams'][string];

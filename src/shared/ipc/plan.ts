@@ -31,7 +31,15 @@ export interface Plan {
 /** What a worker needs to know of a service beyond what its program says. */
 export type BootService = Pick<
   ServiceSettings,
-  'name' | 'limits' | 'timeouts' | 'retry' | 'trusted_proxies' | 'paths' | 'forwarded' | 'via'
+  | 'name'
+  | 'limits'
+  | 'timeouts'
+  | 'retry'
+  | 'trusted_proxies'
+  | 'client_ip_field'
+  | 'paths'
+  | 'forwarded'
+  | 'via'
 >;
 
 export interface ListenAddress {

@@ -8,7 +8,7 @@ import { Gcra, type LimitPolicy } from './gcra.ts';
 import { HalfSipHash } from './half-sip-hash.ts';
 import { LimitRows, owedIn, ROW_BYTES, ROWS_PER_BUCKET, stateOf } from './limit-rows.ts';
 import type { Clock } from '../time/clock.ts';
-import { evictionsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
+import { evictionsOf, refusalsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
 
 /** Of the rows, and of what their tags are hashes by. */
 const LAYOUT = 2;
@@ -21,12 +21,15 @@ export interface LimitSpec extends SegmentSpec {
   readonly policy: LimitPolicy;
 }
 
+const SEGMENT_PREFIX = 'limit:';
+
 /** @param maxKeys that can be told apart at a time */
 export function limitSpec(name: string, maxKeys: number, policy: LimitPolicy): LimitSpec {
   const { count, perMs, burst } = policy;
   // With another rate the ticks of the rows would be misread.
   const contents = JSON.stringify({ limit: { count, perMs, burst } });
-  return { name, layout: LAYOUT, size: limitTableSize(maxKeys), contents, policy };
+  const size = limitTableSize(maxKeys);
+  return { name: SEGMENT_PREFIX + name, layout: LAYOUT, size, contents, policy };
 }
 
 /** `undefined`: the segment is no limit's. */
@@ -59,6 +62,7 @@ export function carryLimits(
   nowNs: number,
 ): void {
   if (from.layout !== to.layout) return;
+  Atomics.store(refusalsOf(to), 0, Atomics.load(refusalsOf(from), 0));
   const old = new LimitTable(from, oldPolicy);
   const filled = new LimitTable(to, newPolicy);
   for (const debt of old.debts(nowNs)) filled.owe(debt, nowNs);
@@ -75,9 +79,21 @@ export function limitTableSize(maxKeys: number): number {
 /** Memory against crowded buckets: 28 bytes for a key. */
 const ROWS_PER_KEY = 1.75;
 
-/** How often a key that still owed something lost its row: the table is too small. */
-export function limitEvictions(segment: Segment): number {
-  return Atomics.load(evictionsOf(segment), 0);
+/** What a limit has come to, since it is kept. */
+export interface LimitCounts {
+  /** Of the limit, as its limiter has it. */
+  readonly name: string;
+  /** How often a key that still owed something lost its row: the table is too small. */
+  readonly evictions: number;
+  readonly refusals: number;
+}
+
+export function limitCounts(segment: Segment): LimitCounts {
+  return {
+    name: segment.name.slice(SEGMENT_PREFIX.length),
+    evictions: Atomics.load(evictionsOf(segment), 0) >>> 0,
+    refusals: Atomics.load(refusalsOf(segment), 0) >>> 0,
+  };
 }
 
 export class LimitTable {
@@ -91,12 +107,14 @@ export class LimitTable {
   readonly #rows: LimitRows;
   readonly #hash: HalfSipHash;
   readonly #before = { tat: 0, epoch: 0 };
+  readonly #refusals: Int32Array;
   readonly #onEvicted: () => void;
 
   constructor(segment: Segment, policy: LimitPolicy) {
     this.#gcra = new Gcra(policy);
     this.#rows = new LimitRows(segment);
     this.#hash = new HalfSipHash(seedOf(segment));
+    this.#refusals = refusalsOf(segment);
     const evictions = evictionsOf(segment);
     this.#onEvicted = () => Atomics.add(evictions, 0, 1);
   }
@@ -166,6 +184,7 @@ export class LimitTable {
   }
 
   #refuse(owed: number, excess: number, cost: number): false {
+    Atomics.add(this.#refusals, 0, 1);
     this.#says(owed, cost > this.#gcra.burst ? Number.POSITIVE_INFINITY : this.#gcra.msIn(excess));
     return false;
   }

@@ -12,6 +12,7 @@
  *                                              segment, so that an upgrade keeps them
  *       24  i32   evictions of rows that were still in use   any worker, by atomic add
  *       28  u32   id of the process that created it          whoever creates it
+ *       32  i32   refusals of a limit, modulo 2^32           any worker, by atomic add
  */
 import { randomBytes } from 'node:crypto';
 import type { Libc } from './libc.ts';
@@ -102,7 +103,12 @@ export function makerOf({ buffer }: Segment): number | undefined {
   return new DataView(buffer).getUint32(28, true) || undefined;
 }
 
-/** The one word of the header that changes: how often a table had to give up a row in use. */
+/** Of the header: how often a table had to give up a row in use. */
 export function evictionsOf({ buffer }: Segment): Int32Array {
   return new Int32Array(buffer, 24, 1);
+}
+
+/** Of the header: how often a limit has refused. */
+export function refusalsOf({ buffer }: Segment): Int32Array {
+  return new Int32Array(buffer, 32, 1);
 }

@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, Registry, type MetricType } from 'prom-client';
 import { errorCodes } from '../errors/catalog.ts';
 import type { LabelTable } from '../memory/label-table.ts';
+import type { LimitCounts } from '../memory/limit-table.ts';
 import type { MetricsTable } from '../memory/metrics-table.ts';
 import { DURATION_BUCKETS } from './buckets.ts';
 import {
@@ -36,7 +37,7 @@ export interface MetricsSource {
     readonly inFlight: number;
   }[];
   readonly discoveries: () => readonly DiscoveryFigures[];
-  readonly limits: () => readonly { readonly name: string; readonly evictions: number }[];
+  readonly limits: () => readonly LimitCounts[];
   /** Memory is shared between the workers. */
   readonly shared: boolean;
   readonly version: string;
@@ -248,6 +249,13 @@ const metrics: readonly Metric[] = [
     'gauge',
     ProcessSlot.eventLoopDelay,
   ),
+  {
+    name: 'sluice_limit_refusals_total',
+    help: 'Checks that a limit has refused, or would have, on trial.',
+    type: 'counter',
+    samples: ({ limits }) =>
+      limits().map(({ name, refusals }) => ({ value: refusals, labels: { limit: name } })),
+  },
   {
     name: 'sluice_limit_evictions_total',
     help: 'Keys that lost their row while they still owed something: the limit’s max_keys is too small.',

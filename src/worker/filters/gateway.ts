@@ -2,7 +2,12 @@
  * The gateway that a configuration file describes, as an ordinary `ProxyHttp`:
  * it uses nothing that a program of yours could not use.
  */
-import type { RouteSettings, ServiceSettings, Settings } from '../../shared/config/settings.ts';
+import type {
+  RateLimitSettings,
+  RouteSettings,
+  ServiceSettings,
+  Settings,
+} from '../../shared/config/settings.ts';
 import type { UpstreamSettings } from '../../shared/config/settings.ts';
 import { showPlace } from '../../shared/ipc/place.ts';
 import { consistent } from '../balance/consistent.ts';
@@ -19,6 +24,7 @@ import { RateLimiter } from '../limits/rate-limiter.ts';
 import { Answer } from '../proxy/answer.ts';
 import { compose, type FilterPhases } from '../proxy/compose.ts';
 import type { ProxyHttp, RequestOutcome } from '../proxy/proxy-http.ts';
+import type { Session } from '../proxy/session.ts';
 import { normalizePath, pathAllowances, type PathAllowances } from '../http/path.ts';
 import { Router } from '../router/router.ts';
 import type { PeerOptions } from '../upstream/peer.ts';
@@ -26,7 +32,8 @@ import { apiKey } from './api-key.ts';
 import { discoveredName, discoveryFrom } from './upstream-discovery.ts';
 import { inOrder, type Filter } from './filter.ts';
 import { requestHeaders, responseHeaders } from './header-edits.ts';
-import { rateLimit } from './rate-limit.ts';
+import { limitKey } from './limit-key.ts';
+import { rateLimit, type Limit, type RateLimitFilter } from './rate-limit.ts';
 import { requestKey, type KeyOf } from './request-key.ts';
 import { healthCheckFrom, outlierDetectionFrom } from './upstream-health.ts';
 
@@ -41,6 +48,8 @@ interface Route {
     'requestFilter' | 'upstreamRequestFilter' | 'responseFilter'
   >;
   readonly paths: PathAllowances;
+  /** Tells the client of a fixed answer how it stands with its limits. */
+  readonly tell: RateLimitFilter['tell'] | undefined;
   readonly target: UpstreamTarget | RespondTarget;
 }
 
@@ -182,8 +191,9 @@ export function gateway(service: ServiceSettings, balancers: Balancers): ProxyHt
       // Again, since another route may allow more than this one.
       if (session.request.target.includes('%')) normalizePath(session.request.target, route.paths);
       const outcome = route.filters.requestFilter?.(session);
-      if (outcome instanceof Promise) return outcome.then((answer) => answer ?? ownAnswer(route));
-      return outcome ?? ownAnswer(route);
+      if (outcome instanceof Promise)
+        return outcome.then((answer) => answer ?? ownAnswer(route, session));
+      return outcome ?? ownAnswer(route, session);
     },
 
     upstreamPeer(session) {
@@ -206,8 +216,11 @@ export function gateway(service: ServiceSettings, balancers: Balancers): ProxyHt
 }
 
 /** What the route answers by itself; nothing if it has an upstream. */
-function ownAnswer({ target }: Route): RequestOutcome {
-  return target.kind === 'respond' ? new Answer(target) : undefined;
+function ownAnswer({ target, tell }: Route, session: Session<GatewayContext>): RequestOutcome {
+  if (target.kind !== 'respond') return undefined;
+  const answer = new Answer(target);
+  tell?.(session, answer.headers);
+  return answer;
 }
 
 function routeOf({ route }: GatewayContext): Route {
@@ -222,12 +235,11 @@ function routeFrom(
   balancers: Balancers,
 ): Route {
   const filters: Filter[] = [];
-  const { auth, rate_limit: limit, request_headers: up, response_headers: down } = settings;
-  if (limit !== undefined) {
-    const { rate, burst, max_keys: maxKeys } = limit;
-    const limiter = new RateLimiter({ name, rate, burst, maxKeys });
-    filters.push(rateLimit({ limiter, keyOf: (session) => session.clientIp }));
-  }
+  const { auth, rate_limit: one, rate_limits: several } = settings;
+  const { request_headers: up, response_headers: down } = settings;
+  const limits = several ?? (one === undefined ? [] : [one]);
+  const limiting = limits.length === 0 ? undefined : rateLimit(limitsFrom(name, limits));
+  if (limiting !== undefined) filters.push(limiting);
   if (auth?.api_key !== undefined) filters.push(apiKey(auth.api_key));
   if (up !== undefined) filters.push(requestHeaders(up));
   if (down !== undefined) filters.push(responseHeaders(down));
@@ -235,7 +247,35 @@ function routeFrom(
     filters: compose(inOrder(filters)),
     paths: pathAllowances([...service.paths, ...(settings.paths ?? [])]),
     target: targetFrom(settings, balancers),
+    tell: limiting?.tell,
   };
+}
+
+/** @param route names its first limit, as long as that has no name of its own */
+function limitsFrom(route: string, limits: readonly RateLimitSettings[]): Limit[] {
+  return limits.map((settings, nth) => {
+    const {
+      name,
+      rate,
+      burst,
+      max_keys: maxKeys,
+      cost,
+      dry_run: isDryRun,
+      status,
+      body,
+    } = settings;
+    const ownName = name ?? (nth === 0 ? undefined : String(nth));
+    const limiterName = ownName === undefined ? route : `${route}/${ownName}`;
+    return {
+      limiter: new RateLimiter({ name: limiterName, rate, burst, maxKeys }),
+      keyOf: limitKey(settings),
+      cost,
+      isDryRun,
+      status,
+      body,
+      toldAs: settings.fields ? (name ?? String(nth)) : undefined,
+    };
+  });
 }
 
 function targetFrom({ upstream, respond }: RouteSettings, balancers: Balancers): Route['target'] {

@@ -24,7 +24,7 @@ export function requestKey(key: RequestKey): KeyOf {
 }
 
 /** The first of that name (RFC 6265 section 5.4). */
-function cookieOf(field: string, name: string): string | undefined {
+export function cookieOf(field: string, name: string): string | undefined {
   for (const pair of field.split(';')) {
     const at = pair.indexOf('=');
     if (at >= 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();

@@ -86,7 +86,7 @@ export class RateLimiter {
       throw new TypeError(`scope: expected "host", got ${JSON.stringify(scope)}`);
     this.name = name;
     const policy = { ...(typeof rate === 'string' ? parseRate(rate) : checkedRate(rate)), burst };
-    this.spec = limitSpec(`limit:${name}`, maxKeys, policy);
+    this.spec = limitSpec(name, maxKeys, policy);
     limiters.set(name, this);
   }
 

@@ -5,6 +5,7 @@ import type { Recorder, ServiceRecorder } from '../../shared/metrics/recorder.ts
 import type { Deadlines } from '../../shared/time/deadlines.ts';
 import type { Time } from '../../shared/time/time.ts';
 import type { Exchange, SocketAddress } from '../http/exchange.ts';
+import type { ClientAddressRules, ClientIpField } from '../http/client-address.ts';
 import type { ForwardedOptions } from '../http/forwarded.ts';
 import type { PathAllowances } from '../http/path.ts';
 import type { AccessLog } from '../observe/access-log.ts';
@@ -34,6 +35,8 @@ export interface ProxyServiceParts {
   readonly requestTimeoutMs: number | undefined;
   /** What peers are told about clients, and whose word about them is believed. */
   readonly forwarding: ForwardedOptions;
+  /** Where trusted proxies say who the client is. */
+  readonly clientIpField: ClientIpField;
   readonly paths: PathAllowances;
   readonly subrequests: SubrequestHost;
 }
@@ -57,6 +60,7 @@ export class ProxyService {
   readonly responseBodies: BodyPhases | undefined;
   readonly forwarding: ForwardedOptions;
   readonly paths: PathAllowances;
+  readonly #clientRules: ClientAddressRules;
   readonly #subrequests: SubrequestHost;
   readonly #newCtx: (() => unknown) | undefined;
   readonly #figures: ServiceRecorder;
@@ -79,6 +83,7 @@ export class ProxyService {
     this.responseBodies = responseBodyPhases(this.phases);
     this.forwarding = parts.forwarding;
     this.paths = parts.paths;
+    this.#clientRules = { trusts: parts.forwarding.trusts, field: parts.clientIpField };
     this.#subrequests = parts.subrequests;
     this.#newCtx = parts.proxy.newCtx?.bind(parts.proxy);
     this.#figures = parts.recorder.service(parts.name);
@@ -93,7 +98,7 @@ export class ProxyService {
       figures: this.#figures,
       log: this.#log,
       time: this.time,
-      trusts: this.forwarding.trusts,
+      clientRules: this.#clientRules,
       subrequests: this.#subrequests,
     });
   }

@@ -5,7 +5,7 @@ import { inOnePiece } from '../../shared/text/in-one-piece.ts';
 import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import type { ServiceRecorder } from '../../shared/metrics/recorder.ts';
 import type { Time } from '../../shared/time/time.ts';
-import { clientAddress } from '../http/client-address.ts';
+import { clientAddress, type ClientAddressRules } from '../http/client-address.ts';
 import type { IncomingBody } from '../http/body.ts';
 import type {
   Exchange,
@@ -16,7 +16,6 @@ import type {
 } from '../http/exchange.ts';
 import { Headers } from '../http/headers.ts';
 import type { RequestHead } from '../http/message.ts';
-import type { Trust } from '../http/trust.ts';
 import type { PeerConnection } from '../upstream/peer-connection.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import { Answer, statusText, type AnswerInit } from './answer.ts';
@@ -31,7 +30,7 @@ export interface SessionParts {
   readonly figures: ServiceRecorder;
   readonly log: Log;
   readonly time: Time;
-  readonly trusts: Trust | undefined;
+  readonly clientRules: ClientAddressRules;
   readonly subrequests: SubrequestHost;
 }
 
@@ -93,7 +92,7 @@ export class Session<Ctx = unknown> {
   readonly #exchange: Exchange;
   readonly #log: Log;
   readonly #time: Time;
-  readonly #trusts: Trust | undefined;
+  readonly #clientRules: ClientAddressRules;
   readonly #subrequestHost: SubrequestHost;
   #subrequests: Subrequests | undefined;
   #hasEnded = false;
@@ -102,14 +101,14 @@ export class Session<Ctx = unknown> {
   #requestId: string | undefined;
 
   constructor(exchange: Exchange, parts: SessionParts) {
-    const { service, figures, log, time, trusts } = parts;
+    const { service, figures, log, time, clientRules } = parts;
     this.#exchange = exchange;
     this.#subrequestHost = parts.subrequests;
     this.service = service;
     this.figures = figures;
     this.#log = log;
     this.#time = time;
-    this.#trusts = trusts;
+    this.#clientRules = clientRules;
     this.startedAt = time.now();
     this.request = exchange.request;
     this.originalTarget = exchange.request.target;
@@ -128,13 +127,13 @@ export class Session<Ctx = unknown> {
 
   /**
    * Address of the client itself: behind trusted proxies, the one they vouch for
-   * in `X-Forwarded-For`, read from the right.
+   * in `X-Forwarded-For`, read from the right, or in the field of `client_ip_field`.
    */
   get clientIp(): string {
     this.#clientIp ??= clientAddress(
       this.request.headers,
       this.#exchange.client.address,
-      this.#trusts,
+      this.#clientRules,
     );
     return this.#clientIp;
   }

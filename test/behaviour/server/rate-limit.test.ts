@@ -66,4 +66,53 @@ describe('a rate limit', () => {
 
     assert.deepEqual(await statuses(), [429, 429]);
   });
+
+  test('can be one of several, for some methods, with an answer of its own, or on trial', async (t) => {
+    const peer = await startPeer(t);
+    const sluice = await startSluice(
+      t,
+      `
+      upstreams: { api: { peers: ['${peer.address}'] } }
+      services:
+        - name: edge
+          listen: [127.0.0.1:0]
+          trusted_proxies: [127.0.0.1]
+          client_ip_field: forwarded
+          routes:
+            - upstream: api
+              rate_limits:
+                - { name: client, rate: 100/s, burst: 4, fields: true, exempt: [198.51.100.0/24] }
+                - { name: upload, method: POST, rate: 5/d, burst: 1, status: 503, body: one a day }
+                - { name: trial, key: [client_ip, path], rate: 1/h, dry_run: true }
+      `,
+      { program },
+    );
+    const send = async (method: string, client: string) =>
+      sluice.get('/', { method, headers: { forwarded: `for="[${client}]"` } });
+
+    const first = await send('POST', '2001:db8::1');
+    assert.equal(first.status, 200);
+    assert.equal(first.headers['ratelimit'], '"client";r=3;t=1');
+    assert.equal(first.headers['ratelimit-policy'], '"client";q=4;w=1');
+
+    // Another address of the same network; what the upload limit refuses costs nothing elsewhere.
+    for (let time = 0; time < 3; time++) {
+      const again = await send('POST', '2001:db8::2');
+      assert.deepEqual([again.status, again.body], [503, 'one a day']);
+      assert.equal(again.headers['retry-after'], '17280');
+    }
+    const got = [];
+    for (let time = 0; time < 4; time++) got.push((await send('GET', '2001:db8::3')).status);
+    assert.deepEqual(got, [200, 200, 200, 429]);
+    for (let time = 0; time < 6; time++) {
+      const exempt = { headers: { forwarded: 'for=198.51.100.7' } };
+      assert.equal((await sluice.get('/', exempt)).status, 200);
+    }
+
+    const refused = (limit: string) =>
+      sluice.metric(`sluice_limit_refusals_total{limit="edge/0/${limit}"}`);
+    assert.equal(await refused('client'), 1);
+    assert.equal(await refused('upload'), 3);
+    assert.equal(await refused('trial'), 12);
+  });
 });

@@ -143,4 +143,10 @@ export const connectionSchema = z.object({
     .describe(
       'Addresses and ranges whose X-Forwarded-*, X-Real-IP and Forwarded fields are believed. From anybody else they are dropped or overwritten.',
     ),
+  client_ip_field: z
+    .enum(['x-forwarded-for', 'forwarded', 'x-real-ip'])
+    .default('x-forwarded-for')
+    .describe(
+      'Where trusted proxies say who the client is. Name the field that they set or extend themselves; the others may be what a client wrote.',
+    ),
 });

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { headerValue, method as methodName, token } from '../kinds.ts';
 import { paths } from './connection.ts';
-import { rateLimit } from './rate-limit.ts';
+import { rateLimit, rateLimits } from './rate-limit.ts';
 
 const headerEdits = z.strictObject({
   set: z
@@ -57,7 +57,10 @@ export const route = z
       })
       .optional()
       .describe('Who may pass.'),
-    rate_limit: rateLimit.optional(),
+    rate_limit: rateLimit.optional().describe('How often one may come.'),
+    rate_limits: rateLimits
+      .optional()
+      .describe('Several limits; a request that one of them refuses spends nothing of the others.'),
     request_headers: headerEdits
       .optional()
       .describe(
@@ -77,6 +80,12 @@ export const route = z
       .optional()
       .describe('An answer without an upstream.'),
   })
+  .refine(
+    ({ rate_limit: one, rate_limits: several }) => one === undefined || several === undefined,
+    {
+      error: 'expected either "rate_limit" or "rate_limits"',
+    },
+  )
   .refine(({ upstream: name, respond }) => (name === undefined) !== (respond === undefined), {
     error: 'expected either "upstream" or "respond"',
   });

@@ -94,12 +94,20 @@ describe('a configuration', () => {
       forwarded: false,
       via: 'sluice',
       trusted_proxies: ['10.0.0.0/8'],
+      client_ip_field: 'x-forwarded-for',
       routes: [
         {
           match: { host: 'api.example.com', path: '/v1/*', methods: ['GET'] },
           auth: { api_key: { header: 'x-api-key', keys: ['secret123'] } },
           rate_limit: {
-            key: 'client_ip',
+            key: [{ kind: 'client_ip' }],
+            ipv6_prefix: 64,
+            cost: 1,
+            exempt: [],
+            exempt_keys: [],
+            dry_run: false,
+            status: 429,
+            fields: false,
             rate: { count: 10, perMs: 1_000 },
             burst: 20,
             max_keys: 65_536,

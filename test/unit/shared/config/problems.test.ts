@@ -359,12 +359,36 @@ const routes = [
     '.rate_limit.rate: expected a rate such as "10/s", "600/m", "100/h" or "5000/d", got "1/w"',
   ],
   [
+    '{ upstream: api, rate_limit: { rate: 1/s, burst: 2, cost: 3 } }',
+    '.rate_limit.cost: expected no more than "burst", or no request would ever pass',
+  ],
+  [
+    '{ upstream: api, rate_limit: { rate: 1/s, key: [client_ip, header] } }',
+    '.rate_limit.key: expected client_ip, host, path, uri, method, header:NAME, cookie:NAME, or a list of up to 8 of them, got ["client_ip","header"]',
+  ],
+  [
+    '{ upstream: api, rate_limit: { rate: 1/s, dryrun: true } }',
+    '.rate_limit: unknown key "dryrun"; did you mean "dry_run"?',
+  ],
+  [
+    '{ upstream: api, rate_limits: [{ rate: 1/s }, { rate: 0/m }] }',
+    '.rate_limits[1].rate: expected a rate such as "10/s", "600/m", "100/h" or "5000/d", got "0/m"',
+  ],
+  [
+    '{ upstream: api, rate_limits: [{ rate: 1/s, name: a }, { rate: 9/m, name: a }] }',
+    '.rate_limits: expected a name of its own for each limit',
+  ],
+  [
+    '{ upstream: api, rate_limit: { rate: 1/s }, rate_limits: [{ rate: 9/m }] }',
+    ': expected either "rate_limit" or "rate_limits"',
+  ],
+  [
     '{ upstream: api, rate_limit: { rate: 1/s, burst: 0 } }',
     '.rate_limit.burst: expected at least 1, got 0',
   ],
   [
     '{ upstream: api, rate_limit: { rate: 1/s, key: client_id } }',
-    '.rate_limit.key: expected "client_ip", got "client_id"; did you mean "client_ip"?',
+    '.rate_limit.key: expected client_ip, host, path, uri, method, header:NAME, cookie:NAME, or a list of up to 8 of them, got "client_id"',
   ],
   ['{ upstream: api, auth: {} }', '.auth.api_key: expected a mapping, got nothing'],
   [

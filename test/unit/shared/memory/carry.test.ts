@@ -19,7 +19,7 @@ const NOW = 1_000_000 * 1e9;
 const TEN_A_SECOND: LimitPolicy = { count: 10, perMs: 1_000, burst: 20 };
 
 function limit(maxKeys: number, policy: LimitPolicy) {
-  const segment = createSegment(limitSpec('limit:test', maxKeys, policy), undefined);
+  const segment = createSegment(limitSpec('test', maxKeys, policy), undefined);
   return { segment, policy, table: () => new LimitTable(segment, policy) };
 }
 

@@ -3,7 +3,7 @@ import { describe, test, type TestContext } from 'node:test';
 import * as fc from 'fast-check';
 import type { LimitPolicy } from '../../../../src/shared/memory/gcra.ts';
 import {
-  limitEvictions,
+  limitCounts,
   limitTableSize,
   LimitTable,
 } from '../../../../src/shared/memory/limit-table.ts';
@@ -224,7 +224,7 @@ describe('a limit table that is full', () => {
 
     table.take('newcomer', START);
 
-    assert.equal(limitEvictions(segment), 1);
+    assert.equal(limitCounts(segment).evictions, 1);
     // The key that had spent least was forgotten; the others still owe what they owed.
     assert.deepEqual(leftOf(segment, ['key 2', 'key 3', 'key 7']), [15, 14, 10]);
     assert.equal(leftOf(segment, ['newcomer'])[0], 18);
@@ -235,7 +235,7 @@ describe('a limit table that is full', () => {
 
     table.take('newcomer', START + 100 * SECOND);
 
-    assert.equal(limitEvictions(segment), 0);
+    assert.equal(limitCounts(segment).evictions, 0);
   });
 
   for (const load of [1, 0.75, 0.5, 0.25]) {
@@ -249,7 +249,7 @@ describe('a limit table that is full', () => {
       for (let key = 0; key < keys; key++) table.take(`10.0.${key >> 8}.${key & 255}`, START);
 
       const expected = keys * crowdedOut((load * 8) / 1.75);
-      const evicted = limitEvictions(segment);
+      const evicted = limitCounts(segment).evictions;
       const chance = 1 + 4 * Math.sqrt(expected);
       assert.ok(Math.abs(evicted - expected) <= chance, `${evicted} evicted, ${expected} expected`);
       assert.equal(segment.size, maxKeys * 28);

@@ -71,7 +71,7 @@ describe('the metrics page', () => {
         { upstream: 'api', peer: '10.0.0.2:80', healthy: false, inFlight: 3 },
       ],
       discoveries: () => [],
-      limits: () => [{ name: 'edge/0', evictions: 7 }],
+      limits: () => [{ name: 'edge/0', evictions: 7, refusals: 9 }],
     });
     fleet.workers[1]!.processFigures(5_000_000, 1.5, 0.01);
 
@@ -85,6 +85,7 @@ describe('the metrics page', () => {
     assert.equal(page.get('sluice_upstream_peer_healthy{upstream="api",peer="10.0.0.1:80"}'), 1);
     assert.equal(page.get('sluice_upstream_peer_healthy{upstream="api",peer="10.0.0.2:80"}'), 0);
     assert.equal(page.get('sluice_limit_evictions_total{limit="edge/0"}'), 7);
+    assert.equal(page.get('sluice_limit_refusals_total{limit="edge/0"}'), 9);
     assert.equal(page.get('sluice_shared_memory'), 0);
     assert.equal(page.get(`sluice_build_info{version="1.2.3",node="${process.versions.node}"}`), 1);
   });

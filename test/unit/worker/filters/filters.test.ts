@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { rateLimit as rateLimitSchema } from '../../../../src/shared/config/schema/rate-limit.ts';
+import type { RateLimitSettings } from '../../../../src/shared/config/settings.ts';
 import { createSegment } from '../../../../src/shared/memory/segment.ts';
 import { machineTime } from '../../../../src/shared/time/time.ts';
 import { apiKey } from '../../../../src/worker/filters/api-key.ts';
 import { filterOrder, inOrder, type Filter } from '../../../../src/worker/filters/filter.ts';
 import { requestHeaders, responseHeaders } from '../../../../src/worker/filters/header-edits.ts';
+import { limitKey } from '../../../../src/worker/filters/limit-key.ts';
 import { rateLimit } from '../../../../src/worker/filters/rate-limit.ts';
 import type { ParentRequest } from '../../../../src/worker/http/exchange.ts';
 import { Headers } from '../../../../src/worker/http/headers.ts';
@@ -42,11 +45,79 @@ describe('the rate limit', () => {
     assert.deepEqual(counted, []);
   });
 
+  test('spends nothing where one of several limits refuses, and names the one that does', () => {
+    const [wide, narrow] = [newLimiter(5), newLimiter(2)];
+    const keyOf = () => 'k';
+    const filter = rateLimit([
+      { limiter: wide, keyOf, toldAs: 'wide' },
+      { limiter: narrow, keyOf, toldAs: 'narrow', status: 503, body: 'come back later' },
+    ]);
+
+    const answers = Array.from({ length: 4 }, () => filter.requestFilter!(newSession()) as Answer);
+
+    assert.deepEqual(
+      answers.map((answer) => answer?.status),
+      [undefined, undefined, 503, 503],
+    );
+    assert.equal((answers[3]!.body as Buffer).toString(), 'come back later');
+    assert.equal(answers[3]!.headers.get('retry-after'), '1');
+    assert.equal(wide.check('k', 0).remaining, 3);
+    assert.equal(
+      answers[3]!.headers.get('ratelimit'),
+      // In the moment of the refusal the first one was charged.
+      '"wide";r=2;t=1, "narrow";r=0;t=1',
+    );
+  });
+
+  test('that is on trial lets pass what it counts as refused', () => {
+    const limiter = newLimiter(1);
+    const filter = rateLimit([{ limiter, keyOf: () => 'k', isDryRun: true, toldAs: 'trial' }]);
+    logged.length = 0;
+
+    for (let time = 0; time < 3; time++)
+      assert.equal(filter.requestFilter!(newSession()), undefined);
+
+    assert.equal(limiter.check('k', 0).remaining, 0);
+    assert.deepEqual(logged, [
+      [{ limit: limiter.name, key: 'k' }, 'a limit on trial would refuse requests'],
+    ]);
+    assert.equal(filter.responseFilter, undefined);
+  });
+
+  test('tells a client how it stands, in the words of the IETF draft', async () => {
+    const limiter = newLimiter(20);
+    const filter = rateLimit([{ limiter, keyOf: () => 'k', toldAs: 'default' }]);
+    const session = newSession();
+    void filter.requestFilter!(session);
+    const headers = Headers.from({ RateLimit: '"peer";r=1' });
+
+    await filter.responseFilter!(session, { status: 200, reason: '', version: '1.1', headers });
+
+    assert.deepEqual(
+      [...headers].map((field) => field.join(': ')),
+      ['RateLimit-Policy: "default";q=20;w=2', 'RateLimit: "default";r=19;t=1'],
+    );
+  });
+
+  test('logs a refusal once per key and second, and the keys of headers as a hash', () => {
+    const limiter = newLimiter(1);
+    const settings = limitSettings({ key: 'header:authorization' });
+    const filter = rateLimit([{ limiter, keyOf: limitKey(settings) }]);
+    logged.length = 0;
+    const secret = { authorization: 'Bearer s3cret' };
+
+    for (let time = 0; time < 50; time++) void filter.requestFilter!(newSession(secret));
+
+    // The second may turn once meanwhile.
+    assert.ok(logged.length === 1 || logged.length === 2, `${logged.length} lines`);
+    assert.match(JSON.stringify(logged[0]), /"key":"[0-9a-f]{12}"/);
+    assert.doesNotMatch(JSON.stringify(logged), /s3cret/);
+  });
+
   function limitFilter(rate: string) {
-    const limiter = new RateLimiter({ name: rate, rate, burst: 1, maxKeys: 1_024 });
-    limiter.bind(createSegment(limiter.spec, undefined), () => 1e12);
+    const limiter = newLimiter(1, rate);
     counted.length = 0;
-    return { filter: rateLimit({ limiter, keyOf: ({ client }) => client.address }), counted };
+    return { filter: rateLimit([{ limiter, keyOf: ({ client }) => client.address }]), counted };
   }
 });
 
@@ -181,7 +252,22 @@ describe('the filters of a route', () => {
   });
 });
 
+let limiters = 0;
+
+/** With a clock that stands still. */
+function newLimiter(burst: number, rate = '10/s'): RateLimiter {
+  limiters += 1;
+  const limiter = new RateLimiter({ name: `limit ${limiters}`, rate, burst, maxKeys: 1_024 });
+  limiter.bind(createSegment(limiter.spec, undefined), () => 1e12);
+  return limiter;
+}
+
+function limitSettings(given: object): RateLimitSettings {
+  return rateLimitSchema.parse({ rate: '1/s', ...given });
+}
+
 const counted: string[] = [];
+const logged: unknown[][] = [];
 
 /** As much of a session as a filter looks at. */
 function newSubrequest(): Session {
@@ -208,9 +294,9 @@ function newSession(
   return new Session(exchange as never, {
     service: 'edge',
     figures: figures as never,
-    log: {} as never,
+    log: { child: () => ({ info: (...line: unknown[]) => logged.push(line) }) } as never,
     time: machineTime,
-    trusts: undefined,
+    clientRules: { trusts: undefined, field: 'x-forwarded-for' },
     subrequests: {} as never,
   });
 }

@@ -185,8 +185,44 @@ describe('the address of a client behind proxies', () => {
   for (const { connected, chain, is } of chains) {
     test(`${connected} with ${JSON.stringify(chain).slice(0, 60)} is ${is}`, () => {
       const headers = new Headers(chain.flatMap((value) => ['X-Forwarded-For', value]));
-      assert.equal(clientAddress(headers, connected, trusts), is);
-      assert.equal(clientAddress(headers, connected, undefined), connected);
+      const field = 'x-forwarded-for';
+      assert.equal(clientAddress(headers, connected, { trusts, field }), is);
+      assert.equal(clientAddress(headers, connected, { trusts: undefined, field }), connected);
+    });
+  }
+
+  const fields = [
+    { field: 'forwarded', lines: ['for=203.0.113.9'], is: '203.0.113.9' },
+    { field: 'forwarded', lines: ['for=6.6.6.6, for=203.0.113.9;proto=https'], is: '203.0.113.9' },
+    {
+      field: 'forwarded',
+      lines: ['for=6.6.6.6', 'proto=http;For="203.0.113.9:47"'],
+      is: '203.0.113.9',
+    },
+    { field: 'forwarded', lines: ['for="[2001:db8::1]:4711";host="a, b"'], is: '2001:db8::1' },
+    { field: 'forwarded', lines: ['for=6.6.6.6, for=10.0.0.9'], is: '6.6.6.6' },
+    { field: 'forwarded', lines: ['for=_hidden'], is: '10.0.0.1' },
+    { field: 'forwarded', lines: ['proto=https'], is: '10.0.0.1' },
+    { field: 'forwarded', lines: ['for=6.6.6.6;for=203.0.113.9'], is: '10.0.0.1' },
+    { field: 'forwarded', lines: ['by="x, for=6.6.6.6;'], is: '10.0.0.1' },
+    // A client that writes half a quoted text hides nothing that its proxy adds.
+    { field: 'forwarded', lines: ['for="\\"', 'for=203.0.113.9'], is: '203.0.113.9' },
+    { field: 'forwarded', lines: ['by="\\"\\""', 'for=203.0.113.9'], is: '203.0.113.9' },
+    { field: 'forwarded', lines: [], is: '10.0.0.1' },
+    { field: 'x-real-ip', lines: ['203.0.113.9'], is: '203.0.113.9' },
+    { field: 'x-real-ip', lines: ['6.6.6.6', '203.0.113.9'], is: '10.0.0.1' },
+    { field: 'x-real-ip', lines: ['6.6.6.6, 203.0.113.9'], is: '10.0.0.1' },
+    { field: 'x-real-ip', lines: [], is: '10.0.0.1' },
+  ] as const;
+  for (const { field, lines, is } of fields) {
+    test(`is ${is} by ${field} ${JSON.stringify(lines)}, and no other field is looked at`, () => {
+      const headers = new Headers([
+        'X-Forwarded-For',
+        '9.9.9.9',
+        ...lines.flatMap((value) => [field, value]),
+      ]);
+      assert.equal(clientAddress(headers, '10.0.0.1', { trusts, field }), is);
+      assert.equal(clientAddress(headers, '192.0.2.1', { trusts, field }), '192.0.2.1');
     });
   }
 });
