@@ -23,15 +23,24 @@ export interface Following {
 /** One load from memory for each upstream. */
 const LOOK_MS = 100;
 
+/**
+ * To work out what a balancer needs of a thousand peers can take a third of a second. After that
+ * it rests for so many times as long, in which changes gather: a worker has requests to serve.
+ */
+const REST = 9;
+
 /** What is there already is used before this returns. */
 export function followSets(followed: readonly Followed[], time: Time, log: Log): Following {
   const seen = new Map<Followed, number>();
   const waiting = new Set<() => void>();
+  let restUntil = 0;
   const isMissing = (each: Followed) => !seen.has(each) && (each.isShared || !each.set.isFailing);
   const missing = () => followed.filter(isMissing).map(({ upstream }) => upstream);
   const look = () => {
     for (const each of followed) {
       if (each.set.number === (seen.get(each) ?? 0)) continue;
+      const begunAt = time.now();
+      if (seen.has(each) && begunAt < restUntil) continue;
       const found = each.set.read();
       // It is being written just now.
       if (found === undefined) continue;
@@ -41,6 +50,7 @@ export function followSets(followed: readonly Followed[], time: Time, log: Log):
       } catch (thrown) {
         log.error({ err: thrown, upstream: each.upstream }, 'discovered peers cannot be used');
       }
+      restUntil = time.now() + (time.now() - begunAt) * REST;
     }
     if (missing().length === 0) for (const go of waiting) go();
   };

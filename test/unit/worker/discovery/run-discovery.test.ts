@@ -128,6 +128,36 @@ describe('a worker that follows sets', () => {
     following.stop();
   });
 
+  test('takes no more than a tenth of the time to work out changes, and the last one in any case', async () => {
+    const { set, time } = memory();
+    const used: string[] = [];
+    let spentMs = 0;
+    const slow = {
+      now: () => time.now() + spentMs,
+      clock: time.clock,
+      after: time.after.bind(time),
+      every: time.every.bind(time),
+    };
+    const use = ([peer]: readonly { address: string }[]) => {
+      used.push(peer!.address);
+      spentMs += 300;
+    };
+    set.publish([{ address: '0:80', weight: 1, priority: 0 }]);
+    const following = followSets(
+      [{ upstream: 'api', set, isShared: true, use }],
+      slow,
+      collectLog([]),
+    );
+    for (let change = 1; change <= 50; change++) {
+      set.publish([{ address: `${change}:80`, weight: 1, priority: 0 }]);
+      await time.advance(100, async () => {});
+    }
+    await time.advance(2_700, async () => {});
+    assert.ok(used.length >= 2 && used.length <= 4, String(used));
+    assert.equal(used.at(-1), '50:80');
+    following.stop();
+  });
+
   test('waits for the first set only so long, and says for which', async () => {
     const { set, time } = memory();
     const log: LogLine[] = [];
