@@ -63,6 +63,7 @@ export type { Candidate, Picker, Selection } from './worker/balance/selection.ts
 export type { ParentRequest, SocketAddress, TlsFacts } from './worker/http/exchange.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';
+export { addressKey } from './worker/limits/address-key.ts';
 export { RateLimiter } from './worker/limits/rate-limiter.ts';
 export type { Charge, Decision, RateLimiterOptions } from './worker/limits/rate-limiter.ts';
 export {
