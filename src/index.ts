@@ -61,6 +61,7 @@ export { random } from './worker/balance/random.ts';
 export { roundRobin } from './worker/balance/round-robin.ts';
 export type { Candidate, Picker, Selection } from './worker/balance/selection.ts';
 export type { ParentRequest, SocketAddress, TlsFacts } from './worker/http/exchange.ts';
+export { StickyCookie, type StickyCookieOptions } from './worker/filters/sticky-cookie.ts';
 export { Headers } from './worker/http/headers.ts';
 export type { RequestHead, ResponseHead } from './worker/http/message.ts';
 export { addressKey } from './worker/limits/address-key.ts';

@@ -122,7 +122,10 @@ describe('configuration files in the documents', () => {
       // The names that the documents give to certificates.
       const cwd = dirname(pemFiles(t, edge).cert);
       writeFileSync(join(cwd, 'ca.pem'), authority.cert);
-      const { ended } = launch(t, ['-t', '-c', conf], { cwd, env: { API_KEY: 'secret123' } });
+      const { ended } = launch(t, ['-t', '-c', conf], {
+        cwd,
+        env: { API_KEY: 'secret123', STICKY_SECRET: 'nobody knows this' },
+      });
       const { code, stdout, stderr } = await ended;
       assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: `${conf}: ok\n`, stderr: '' });
     });

@@ -44,6 +44,7 @@ const SECRETS = [
   'x-api-key',
   'password',
   'secret',
+  'secrets',
   'token',
   'keys',
 ];

@@ -276,6 +276,17 @@ export class LoadBalancer {
     return this.#choose((balanced) => this.#mayServe(balanced) && accept(balanced.peer), key)?.peer;
   }
 
+  /**
+   * Whether clients that are with a peer may stay: it may be used, and none of a lower
+   * priority may. One with weight 0 takes nothing new, but keeps those it has.
+   */
+  mayKeep(balanced: BalancedPeer): boolean {
+    if (!this.#mayServe(balanced)) return false;
+    return !this.#tiers.some(
+      ({ peers }) => peers[0]!.priority < balanced.priority && peers.some(this.#mayServe),
+    );
+  }
+
   /** A peer nobody has looked at yet is used: refusing it would make every start an outage. */
   isHealthy({ row }: BalancedPeer): boolean {
     return this.#table === undefined || this.#isUsable(this.#table, row);
@@ -325,7 +336,7 @@ export class LoadBalancer {
   /** Asked only about one who is ill, so a set that is well costs nothing. */
   #panics(priority: number): boolean {
     if (this.#panicShare === 0) return false;
-    const { peers } = this.#tiers.find(({ peers: [first] }) => first!.priority === priority)!;
+    const { peers = [] } = this.#tiers.find(({ peers: [one] }) => one!.priority === priority) ?? {};
     let healthy = 0;
     for (const each of peers) if (this.isHealthy(each)) healthy += 1;
     return healthy < peers.length * this.#panicShare;

@@ -35,6 +35,7 @@ import { requestHeaders, responseHeaders } from './header-edits.ts';
 import { limitKey } from './limit-key.ts';
 import { rateLimit, type Limit, type RateLimitFilter } from './rate-limit.ts';
 import { requestKey, type KeyOf } from './request-key.ts';
+import { StickyCookie } from './sticky-cookie.ts';
 import { healthCheckFrom, outlierDetectionFrom } from './upstream-health.ts';
 
 /** What one request carries: the route it took. */
@@ -58,6 +59,8 @@ interface Upstream {
   readonly balancer: LoadBalancer;
   /** Absent if it chooses without a key. */
   readonly keyOf: KeyOf | undefined;
+  /** Absent if any request of a client may go to any peer. */
+  readonly sticky: StickyCookie | undefined;
 }
 
 interface UpstreamTarget extends Upstream {
@@ -126,9 +129,19 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
       },
     });
     const keyOf = selection.byKey ? requestKey(upstream.hash_key ?? CLIENT_IP) : undefined;
-    balancers.set(name, { balancer, keyOf });
+    balancers.set(name, { balancer, keyOf, sticky: stickyOf(upstream, balancer) });
   }
   return balancers;
+}
+
+function stickyOf({ sticky }: UpstreamSettings, balancer: LoadBalancer): StickyCookie | undefined {
+  if (sticky === undefined) return undefined;
+  const { secrets, cookie, max_age: maxAgeMs } = sticky;
+  return new StickyCookie(balancer, {
+    secrets,
+    cookie,
+    ...(maxAgeMs !== undefined && { maxAgeMs }),
+  });
 }
 
 function keepAliveOf({ tcp_keepalive: asked }: UpstreamSettings): PeerOptions['tcpKeepAlive'] {
@@ -200,18 +213,21 @@ export function gateway(service: ServiceSettings, balancers: Balancers): ProxyHt
       const { target } = routeOf(session.ctx);
       if (target.kind !== 'upstream')
         throw new Error('a route that answers by itself asks no peer');
-      const { balancer, keyOf } = target;
+      const { balancer, keyOf, sticky } = target;
       const key = keyOf?.(session);
       const failed = session.peer;
-      if (failed === undefined) return balancer.select(key);
+      if (failed === undefined) return sticky?.peerOf(session) ?? balancer.select(key);
       return balancer.selectWith((peer) => peer !== failed, key) ?? balancer.select(key);
     },
 
     upstreamRequestFilter: (session, request) =>
       routeOf(session.ctx).filters.upstreamRequestFilter?.(session, request),
 
-    responseFilter: (session, response) =>
-      routeOf(session.ctx).filters.responseFilter?.(session, response),
+    responseFilter(session, response) {
+      const { filters, target } = routeOf(session.ctx);
+      if (target.kind === 'upstream') target.sticky?.mark(session, response);
+      return filters.responseFilter?.(session, response);
+    },
   };
 }
 

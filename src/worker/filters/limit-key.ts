@@ -2,10 +2,10 @@
 import { hash } from 'node:crypto';
 import type { LimitKeyPart } from '../../shared/config/kinds.ts';
 import type { RateLimitSettings } from '../../shared/config/settings.ts';
+import { cookieOf } from '../http/cookie.ts';
 import { trustFrom } from '../http/trust.ts';
 import { addressKey } from '../limits/address-key.ts';
 import type { Session } from '../proxy/session.ts';
-import { cookieOf } from './request-key.ts';
 
 /** `undefined`: the request is not limited. */
 export type LimitKeyOf = (session: Session) => string | undefined;
@@ -72,9 +72,7 @@ function partOf(part: LimitKeyPart, ipv6Prefix: number): (session: Session) => s
     case 'header':
       return fieldOr(address, ({ request }) => request.headers.get(part.name));
     case 'cookie':
-      return fieldOr(address, ({ request }) =>
-        cookieOf(request.headers.getAll('cookie').join(';'), part.name),
-      );
+      return fieldOr(address, ({ request }) => cookieOf(request.headers, part.name));
   }
 }
 

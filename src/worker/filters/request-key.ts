@@ -1,5 +1,6 @@
 /** Whose request it is, as a configuration says: for what treats the requests of one alike. */
 import type { RequestKey } from '../../shared/config/kinds.ts';
+import { cookieOf } from '../http/cookie.ts';
 import type { Session } from '../proxy/session.ts';
 
 export type KeyOf = (session: Session) => string;
@@ -18,16 +19,6 @@ export function requestKey(key: RequestKey): KeyOf {
     case 'header':
       return ({ request, clientIp }) => request.headers.get(key.name) ?? clientIp;
     case 'cookie':
-      return ({ request, clientIp }) =>
-        cookieOf(request.headers.getAll('cookie').join(';'), key.name) ?? clientIp;
+      return ({ request, clientIp }) => cookieOf(request.headers, key.name) ?? clientIp;
   }
-}
-
-/** The first of that name (RFC 6265 section 5.4). */
-export function cookieOf(field: string, name: string): string | undefined {
-  for (const pair of field.split(';')) {
-    const at = pair.indexOf('=');
-    if (at >= 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
-  }
-  return undefined;
 }

@@ -168,6 +168,20 @@ export const upstreamProxy = z
     error: 'expected "username" and "password" together',
   });
 
+const sticky = z.strictObject({
+  secrets: z
+    .array(z.string().min(16, { error: 'expected 16 characters or more' }))
+    .min(1)
+    .max(8)
+    .describe(
+      'The first one signs, cookies of all are believed: put a new one before the old one, and take that away when its cookies have gone. The same on all hosts. Take them from the environment: `$STICKY_SECRET`.',
+    ),
+  cookie: token.default('sluice-peer').describe('Its name.'),
+  max_age: duration({ min: '1s', max: '365d' })
+    .optional()
+    .describe('How long browsers keep it. Default: until they are closed.'),
+});
+
 export const upstream = z
   .strictObject({
     balance: z
@@ -189,6 +203,11 @@ export const upstream = z
       .optional()
       .describe(
         'Of `consistent`, `fnv_hash` and `maglev`: `client_ip`, `host`, `path`, `uri` (path and query), `header:NAME` or `cookie:NAME`. A request without that header or cookie goes by its client’s address. Default: `client_ip`.',
+      ),
+    sticky: sticky
+      .optional()
+      .describe(
+        'Keeps a client with the peer that answered it first, by a signed cookie, as long as that peer may be used; `balance` is for those that have none. Weight 0 then keeps the clients that a peer has, and gives it no others.',
       ),
     peers: z
       .array(peer)
