@@ -103,13 +103,16 @@ class Run implements DiscoveryWatcher {
 
   failed(reason: Error): void {
     if (this.signal.aborted) return;
-    this.#options.set.fail();
+    const { set } = this.#options;
+    set.fail();
     if (this.#hasSaidWhy) return;
     this.#hasSaidWhy = true;
     this.#options.onChange?.();
     this.#log.warn(
       { reason: reason.message, peers: this.inUse.length },
-      'discovery fails, the last set stays in use',
+      set.number === 0
+        ? 'discovery fails, and has found no peers yet'
+        : 'discovery fails, the last set stays in use',
     );
   }
 

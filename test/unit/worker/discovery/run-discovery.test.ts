@@ -77,6 +77,7 @@ describe('a discovery that runs', () => {
     watcher.found(Array.from({ length: 1_001 }, (_, at) => ({ address: `10.0.0.1:${at + 1}` })));
     assert.equal(set.read(), undefined);
     assert.equal(log[0]?.['reason'], 'expected at most 1000 peers, got more');
+    assert.equal(log[0]?.msg, 'discovery fails, and has found no peers yet');
   });
 
   test('is begun again after a pause that grows, when it throws', async (t) => {
