@@ -14,7 +14,10 @@ const env = { SLUICE_LOG: 'debug' };
 test('a successor that is killed, in whatever state, leaves a predecessor that serves', async (t) => {
   const pair = await startPair(t, 'text: one', { program });
   const { old, pidFile } = pair;
-  const states = ['receiving', 'starting', 'ready', 'taking-over'] satisfies SuccessorState[];
+  const states = ['receiving', 'starting', 'ready', 'taking-over', 'pid file'] satisfies (
+    | SuccessorState
+    | 'pid file'
+  )[];
   for (const state of states) {
     const before = old.logs.length;
     const next = await pair.startSuccessor({ yaml: `text: two\ndiesAt: ${state}`, env });

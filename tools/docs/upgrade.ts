@@ -87,7 +87,7 @@ const BETWEEN = `
 
 const REST = `
 When the predecessor dies before all is handed over, the successor gives up: it does not know what it lacks. The workers
-of a supervisor that has died serve for another 30 s; systemd's store of descriptors lets a new start go on with their
+of a supervisor that has died serve for another 30 s, and those that do not serve yet end with it; systemd's store of descriptors lets a new start go on with their
 sockets at once, elsewhere it finds the addresses taken until then. When it dies after everything is handed over, the successor
 goes on alone.
 

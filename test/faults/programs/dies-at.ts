@@ -1,6 +1,10 @@
-/** A supervisor that is killed as its hand-off enters a state: it has said so in the log, and done nothing of it. */
+/**
+ * A supervisor that is killed as its hand-off enters a state: it has said so in the log, and done nothing of it. With
+ * `diesAt: pid file` it is killed when that names it, which nobody has been told yet.
+ */
 import cluster from 'node:cluster';
 import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { Answer, httpProxyService, Server } from 'sluice';
 
 const server = Server.fromArgs();
@@ -15,6 +19,14 @@ if (cluster.isPrimary && diesAt !== undefined) {
     return written;
   };
   fs.writeSync = watched;
+}
+if (cluster.isPrimary && diesAt === 'pid file') {
+  const rename = fs.renameSync.bind(fs);
+  fs.renameSync = (from, to) => {
+    rename(from, to);
+    if (String(to).endsWith('.pid')) process.kill(process.pid, 'SIGKILL');
+  };
+  syncBuiltinESMExports();
 }
 
 const service = httpProxyService({
