@@ -54,7 +54,7 @@ export class Ledger {
     const row = free() ?? (this.reap(), free());
     if (row === undefined)
       throw new Error(
-        'no free metrics row: older workers have not ended yet; try again when they have (see: sluice status)',
+        `no free metrics row: processes ${holdersOf(table)} have them; wait until some of them have ended, or end those that should have`,
       );
     return row;
   }
@@ -126,6 +126,16 @@ export class Ledger {
       if (!isUsed) this.#older.delete(book);
     }
   }
+}
+
+/** Process ids, of the supervisor where its worker is not forked yet. */
+function holdersOf(table: MetricsTable): string {
+  const pids = new Set<number>();
+  for (let row = 1; row < table.rows; row++) {
+    const owner = table.ownerOf(row);
+    if (owner !== undefined) pids.add(owner.pid || owner.supervisorPid);
+  }
+  return [...pids].toSorted((a, b) => a - b).join(', ');
 }
 
 const NOWHERE = new Int32Array(0);

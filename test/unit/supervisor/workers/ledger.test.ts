@@ -101,6 +101,10 @@ describe('the ledger', () => {
     ledger.turnTo(book);
 
     assert.deepEqual([ledger.claim(book), ledger.claim(book), ledger.claim(book)], [1, 2, 3]);
-    assert.throws(() => ledger.claim(book), /no free metrics row/);
+    for (const [row, pid] of [33, 11, 22].entries()) ledger.assign(book, row + 1, pid);
+    assert.throws(() => ledger.claim(book), {
+      message:
+        'no free metrics row: processes 11, 22, 33 have them; wait until some of them have ended, or end those that should have',
+    });
   });
 });
