@@ -5,6 +5,7 @@
  *     npm run bench -- http1 --repetitions 10     runs one
  */
 import * as http1 from './load/http1.ts';
+import * as limits from './load/limits.ts';
 import * as upgrade from './load/upgrade.ts';
 import { BenchFailure } from './support/failure.ts';
 
@@ -21,6 +22,10 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
     question:
       'What does Sluice cost over HTTP/1.1, next to nginx, HAProxy and the proxies of Node.js?',
     ...http1,
+  },
+  limits: {
+    question: 'What does a rate limit cost, and does it admit exactly what it says?',
+    ...limits,
   },
   upgrade: {
     question: 'Is anything lost when Sluice is upgraded, reloaded, or when a worker dies?',

@@ -42,6 +42,26 @@ export const nginx: ServerKind = {
   },
 };
 
+/** Refuses under `/limited` what comes from an address more than once a minute, with a 429. */
+export const nginxLimiting: ServerKind = {
+  ...nginx,
+  async start({ cores, folder, setup }: StartOptions) {
+    const port = await freePort();
+    const accessLog = join(folder, 'access.log');
+    return run({ name: 'nginx', cores, folder, port, accessLog, setup }, [
+      `access_log ${accessLog} combined buffer=64k flush=1s;`,
+      // A refusal is a line in the error log; buffering it is not to be had, so it is left out.
+      'limit_req_log_level info;',
+      'limit_req_zone $binary_remote_addr zone=clients:1m rate=1r/m;',
+      'limit_req_status 429;',
+      `server { listen 127.0.0.1:${port};`,
+      'location / { return 200 "ready"; }',
+      'location = /limited { limit_req zone=clients; root /nowhere; }',
+      '}',
+    ]);
+  },
+};
+
 /** Reads and writes of 64 KiB in both directions, and uploads passed on as they come, as all others do. */
 const LARGE_BUFFERS = [
   'proxy_buffer_size 64k;',
