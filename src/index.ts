@@ -51,6 +51,8 @@ export {
   type LoadBalancerOptions,
   type PeerSpec,
 } from './worker/balance/load-balancer.ts';
+export type { OutlierDetectionOptions } from './worker/balance/outlier-detection.ts';
+export type { CircuitBreakerOptions } from './worker/balance/request-gate.ts';
 export { consistent } from './worker/balance/consistent.ts';
 export { ewma } from './worker/balance/ewma.ts';
 export { fnvHash } from './worker/balance/fnv-hash.ts';

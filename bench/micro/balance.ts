@@ -53,6 +53,7 @@ function peersOf(count: number): BalancedPeer[] {
       priority: 0,
       isTimed: true,
       outliers: undefined,
+      gate: undefined,
     });
     const row = table.row('bench', address);
     balanced.sit(row, table, monotonicNs);

@@ -170,17 +170,16 @@ export function buildWorker(parts: WorkerParts): Worker {
   const peers = new PeerTable(need(segments, PEERS_SEGMENT));
   peers.load.join();
   for (const balancer of allBalancers())
-    balancer.useTable(
-      peers,
-      time.clock,
-      reportEjections({
+    balancer.useTable(peers, time.clock, {
+      time,
+      onEjected: reportEjections({
         upstream: balancer.name,
         table: peers,
         recorder: recorder.upstream(balancer.name),
         time,
         log,
       }),
-    );
+    });
   const discovered = openDiscoveredPeers((name) => need(segments, name), time, log);
   for (const { showMetrics } of parts.services) showMetrics?.(figures.source(parts.version));
   bindLimiters((name) => segments.get(name), time.clock);

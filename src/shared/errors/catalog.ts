@@ -13,6 +13,8 @@ export interface ErrorFacts {
    * `if-idempotent`: it may have (RFC 9110 §9.2.2).
    */
   readonly retry: 'safe' | 'if-idempotent' | 'never';
+  /** Tells the client when to come back (RFC 9110 §10.2.3). */
+  readonly retryAfterSeconds?: number;
   /** For the operator: what happened. */
   readonly means: string;
   /** For the operator: what to look at first. */
@@ -133,10 +135,21 @@ export const catalog = {
   'upstream/none-healthy': {
     side: 'upstream',
     status: 503,
+    retryAfterSeconds: 5,
     retry: 'never',
     means: 'No peer of the upstream may be used: all are ill, or it has none.',
     remedy:
       'Look at the peers and at the log lines about health; the first flip tells when it began.',
+  },
+  'upstream/overloaded': {
+    side: 'upstream',
+    status: 503,
+    retryAfterSeconds: 1,
+    retry: 'never',
+    means:
+      'As many requests to the upstream as `circuit_breaker` allows are under way, and too many wait already, or this one has waited too long.',
+    remedy:
+      'Look at how long the peers take (`sluice peers`, their own metrics); add peers, or raise `circuit_breaker.max_requests` if they can do more.',
   },
   'upstream/connect-refused': {
     side: 'upstream',

@@ -6,6 +6,7 @@ import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
 import type { HttpPeer } from '../upstream/peer.ts';
 import type { OutlierDetection, Suspect } from './outlier-detection.ts';
 import type { PeerAttempt, PeerObserver } from '../upstream/peer-observer.ts';
+import type { RequestGate } from './request-gate.ts';
 import type { Candidate } from './selection.ts';
 
 export interface BalancedPeerParts {
@@ -16,6 +17,7 @@ export interface BalancedPeerParts {
   readonly isTimed: boolean;
   /** `undefined`: nobody minds if it fails. */
   readonly outliers: OutlierDetection | undefined;
+  readonly gate: RequestGate | undefined;
 }
 
 export class BalancedPeer implements Candidate, PeerObserver {
@@ -25,17 +27,19 @@ export class BalancedPeer implements Candidate, PeerObserver {
   readonly priority: number;
   /** Its row in the peer table, once there is one. */
   row = NO_ROW;
+  readonly gate: RequestGate | undefined;
   readonly #isTimed: boolean;
   readonly #outliers: OutlierDetection | undefined;
   #seat: Seat | undefined;
 
-  constructor({ peer, weight, priority, isTimed, outliers }: BalancedPeerParts) {
+  constructor({ peer, weight, priority, isTimed, outliers, gate }: BalancedPeerParts) {
     this.peer = peer;
     this.address = peer.address;
     this.weight = weight;
     this.priority = priority;
     this.#isTimed = isTimed;
     this.#outliers = outliers;
+    this.gate = gate;
     peer.observer = this;
   }
 
@@ -77,7 +81,7 @@ export class BalancedPeer implements Candidate, PeerObserver {
       isTimed: this.#isTimed,
       outliers: undefined,
     };
-    return new Attempt(this.#seat);
+    return new Attempt(this.#seat, this.gate);
   }
 }
 
@@ -94,11 +98,13 @@ interface Seat extends Suspect {
 /** Time to the head of the response: how long a body takes is up to its length and to the client. */
 class Attempt implements PeerAttempt {
   readonly #seat: Seat;
+  readonly #gate: RequestGate | undefined;
   readonly #beganNs: number;
   #phase: 'asked' | 'responded' | 'ended' = 'asked';
 
-  constructor(seat: Seat) {
+  constructor(seat: Seat, gate: RequestGate | undefined) {
     this.#seat = seat;
+    this.#gate = gate;
     this.#beganNs = seat.isTimed ? seat.clock() : 0;
     seat.load.begin(seat.row);
   }
@@ -119,6 +125,7 @@ class Attempt implements PeerAttempt {
     const isAnswered = this.#phase === 'responded';
     this.#phase = 'ended';
     load.end(row);
+    this.#gate?.leave();
     if (error !== undefined) outliers?.failed(this.#seat, error);
     else if (isAnswered) outliers?.completed(this.#seat);
     if (!isTimed || isAnswered) return;

@@ -8,6 +8,7 @@ import { ProxyError } from '../../shared/errors/proxy-error.ts';
 import { slotName } from '../../shared/memory/discovered-set.ts';
 import { NO_ROW, type PeerTable } from '../../shared/memory/peer-table.ts';
 import { monotonicNs, type Clock } from '../../shared/time/clock.ts';
+import { machineTime, type Time } from '../../shared/time/time.ts';
 import type { Discovery } from '../discovery/discovery.ts';
 import { HttpPeer, type PeerOptions } from '../upstream/peer.ts';
 import { BalancedPeer } from './balanced-peer.ts';
@@ -17,6 +18,7 @@ import {
   type Ejection,
   type OutlierDetectionOptions,
 } from './outlier-detection.ts';
+import { RequestGate, type CircuitBreakerOptions } from './request-gate.ts';
 import { roundRobin } from './round-robin.ts';
 import type { Picker, Selection } from './selection.ts';
 
@@ -43,6 +45,8 @@ export interface LoadBalancerOptions {
   readonly healthCheck?: HealthCheck;
   /** Between two probes of a peer. Default 5,000 ms. */
   readonly healthCheckFrequencyMs?: number;
+  /** How many requests may be under way to all peers together. Default: any number. */
+  readonly circuitBreaker?: CircuitBreakerOptions;
   /** When a peer is left alone because requests to it fail. Default: after 5 failures in a row; `false`: never. */
   readonly outlierDetection?: OutlierDetectionOptions | false;
   /**
@@ -68,6 +72,7 @@ const OPTIONS = {
   healthCheck: true,
   healthCheckFrequencyMs: true,
   outlierDetection: true,
+  circuitBreaker: true,
   panicThresholdPercent: true,
   slowStartMs: true,
   peerOptions: true,
@@ -95,6 +100,12 @@ export function forgetBalancer({ name }: LoadBalancer): void {
 /** Of its share, even at the beginning of a slow start: a peer that gets nothing would never warm up. */
 const LEAST_SHARE = 0.1;
 
+export interface BalancerHost {
+  /** Hears of ejections by this process. */
+  readonly onEjected?: (ejection: Ejection) => void;
+  readonly time?: Time;
+}
+
 export class LoadBalancer {
   readonly name: string;
   readonly healthCheck: HealthCheck | undefined;
@@ -105,6 +116,7 @@ export class LoadBalancer {
   readonly #listeners = new Set<() => void>();
   readonly #selection: Selection;
   readonly #outliers: OutlierDetection | undefined;
+  readonly #gate: RequestGate | undefined;
   readonly #panicShare: number;
   readonly #slowStartNs: number;
   #peers: readonly BalancedPeer[];
@@ -138,7 +150,8 @@ export class LoadBalancer {
     this.#panicShare = panicShare(options);
     this.#slowStartNs = (options.slowStartMs ?? 0) * 1e6;
     this.discovery = options.discovery;
-    const { outlierDetection = {} } = options;
+    const { outlierDetection = {}, circuitBreaker } = options;
+    this.#gate = circuitBreaker && new RequestGate(name, circuitBreaker);
     this.#outliers =
       outlierDetection === false
         ? undefined
@@ -157,17 +170,18 @@ export class LoadBalancer {
   /**
    * Gives the balancer its rows; before that every peer counts as healthy.
    *
-   * @param onEjected hears of ejections by this process
+   * @param host what else the machine gives
    */
   useTable(
     table: PeerTable,
     clock: Clock,
-    onEjected: (ejection: Ejection) => void = () => {},
+    { onEjected = () => {}, time = machineTime }: BalancerHost = {},
   ): void {
     for (const balanced of this.#peers)
       balanced.sit(table.row(this.name, balanced.address), table, clock);
     this.#table = table;
     this.#clock = clock;
+    this.#gate?.use(table, time);
     this.#outliers?.use({
       ejections: table.ejections,
       clock,
@@ -244,7 +258,14 @@ export class LoadBalancer {
     }
     const peer = known ?? new HttpPeer(address, { ...peerOptions, upstream: name });
     const isTimed = this.#selection.byLatency === true;
-    return new BalancedPeer({ peer, weight, priority, isTimed, outliers: this.#outliers });
+    return new BalancedPeer({
+      peer,
+      weight,
+      priority,
+      isTimed,
+      outliers: this.#outliers,
+      gate: this.#gate,
+    });
   }
 
   /**

@@ -36,7 +36,7 @@ import { limitKey } from './limit-key.ts';
 import { rateLimit, type Limit, type RateLimitFilter } from './rate-limit.ts';
 import { requestKey, type KeyOf } from './request-key.ts';
 import { StickyCookie } from './sticky-cookie.ts';
-import { healthCheckFrom, outlierDetectionFrom } from './upstream-health.ts';
+import { circuitBreakerFrom, healthCheckFrom, outlierDetectionFrom } from './upstream-health.ts';
 
 /** What one request carries: the route it took. */
 export interface GatewayContext {
@@ -107,6 +107,9 @@ export function balancersFrom(settings: Settings, readPem: (path: string) => str
       panicThresholdPercent: upstream.panic_threshold,
       slowStartMs: upstream.slow_start,
       outlierDetection: outlierDetectionFrom(upstream.outlier_detection),
+      ...(upstream.circuit_breaker !== undefined && {
+        circuitBreaker: circuitBreakerFrom(upstream.circuit_breaker),
+      }),
       ...(discovery !== undefined && { discovery }),
       ...(health !== undefined && {
         healthCheck: healthCheckFrom(health),

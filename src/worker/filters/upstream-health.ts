@@ -1,5 +1,6 @@
-/** What a configuration file says about the health of peers, as the options of a balancer. */
+/** What a configuration file says about the health of peers and their load, as the options of a balancer. */
 import type { UpstreamSettings } from '../../shared/config/settings.ts';
+import type { CircuitBreakerOptions } from '../balance/request-gate.ts';
 import type { OutlierDetectionOptions } from '../balance/outlier-detection.ts';
 import { TcpHealthCheck, type HealthCheck } from '../balance/health-check.ts';
 import { HttpHealthCheck } from '../balance/http-health-check.ts';
@@ -38,5 +39,15 @@ export function outlierDetectionFrom(
     baseEjectionMs: settings.base_ejection_time,
     maxEjectionMs: settings.max_ejection_time,
     maxEjectionPercent: settings.max_ejection_percent,
+  };
+}
+
+export function circuitBreakerFrom(
+  settings: NonNullable<UpstreamSettings['circuit_breaker']>,
+): CircuitBreakerOptions {
+  return {
+    maxRequests: settings.max_requests,
+    maxPending: settings.max_pending,
+    pendingTimeoutMs: settings.pending_timeout,
   };
 }

@@ -160,6 +160,30 @@ class RequestRun
   #connect(peer: HttpPeer): void {
     this.phase = undefined;
     this.session.peer = peer;
+    const gate = peer.observer?.gate;
+    if (gate === undefined || gate.tryEnter()) return this.#begin(peer);
+    if (this.#exchange.aborted !== undefined) throw this.#exchange.aborted;
+    const wait = ++this.wait;
+    const isLeft = () => {
+      this.#stopPause = undefined;
+      this.#exchange.abortListener = undefined;
+      return this.isLate(wait);
+    };
+    this.#stopPause = gate.wait({
+      onEntered: () => {
+        // One that is late was taken back, so there is somebody who goes on.
+        isLeft();
+        this.guarded(() => this.#begin(peer));
+      },
+      onRefused: (error) => {
+        if (!isLeft()) this.fail(error);
+      },
+    });
+    // One that waits for nothing but its turn does not wait for a client that has left.
+    this.#exchange.abortListener = this;
+  }
+
+  #begin(peer: HttpPeer): void {
     this.#attempt = peer.observer?.attempt();
     // Where one pooled connection was closed, the others may be, too.
     const mayReuse = !this.#metClosed;
@@ -543,6 +567,7 @@ class RequestRun
     this.#failure ??= error;
     this.phase = undefined;
     this.wait += 1; // whatever is waited for comes too late
+    this.#stopPause?.();
     this.#attempt?.ended(error);
     this.#connection?.release(this);
     this.#dropReserved();
@@ -584,7 +609,10 @@ class RequestRun
   }
 
   #plain(error: ProxyError): Answer {
-    return this.session.respondError(error.facts.status);
+    const { status, retryAfterSeconds } = error.facts;
+    const headers =
+      retryAfterSeconds === undefined ? {} : { 'retry-after': `${retryAfterSeconds}` };
+    return this.session.respondError(status, headers);
   }
 
   /** From the exchange: the answer is complete, and the connection is about to go on. */

@@ -14,6 +14,7 @@ import {
 } from '../kinds.ts';
 import { showPlace } from '../../ipc/place.ts';
 import { discovery } from './discovery.ts';
+import { circuitBreaker } from './circuit-breaker.ts';
 import { healthCheck } from './health-check.ts';
 import { outlierDetection } from './outlier-detection.ts';
 
@@ -232,6 +233,9 @@ export const upstream = z
       .describe(
         'A peer that was ill gets its share back little by little over this time. `0ms`: at once.',
       ),
+    circuit_breaker: circuitBreaker
+      .optional()
+      .describe('Bounds the requests to all peers together. Default: no bound.'),
     outlier_detection: outlierDetection
       .prefault({})
       .describe('When a peer is left alone because requests to it fail.'),

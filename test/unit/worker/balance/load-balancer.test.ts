@@ -35,11 +35,9 @@ function probed(
   const table = newTable();
   const clock = { nowNs: 1e9 };
   const ejections: Ejection[] = [];
-  balancer.useTable(
-    table,
-    () => clock.nowNs,
-    (ejection) => ejections.push(ejection),
-  );
+  balancer.useTable(table, () => clock.nowNs, {
+    onEjected: (ejection) => ejections.push(ejection),
+  });
   const judge = (address: string, verdict: 'healthy' | 'ill') =>
     table.setVerdict(table.row(balancer.name, address), verdict, clock.nowNs);
   return { balancer, judge, clock, ejections };

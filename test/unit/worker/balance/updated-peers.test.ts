@@ -123,11 +123,7 @@ function scene(
     ),
   );
   table.load.join();
-  balancer.useTable(
-    table,
-    () => 1e9,
-    () => {},
-  );
+  balancer.useTable(table, () => 1e9);
   const judge = (slot: number, verdict: 'healthy' | 'ill') =>
     table.setVerdict(table.row(name, slotName(discovery.source, slot)), verdict, 1e9);
   return { balancer, judge };

@@ -53,7 +53,7 @@ function scene(t: TestContext) {
   const spec = standardSegments(layout, 1).find(({ name }) => name === PEERS_SEGMENT)!;
   const table = new PeerTable(createSegment(spec, undefined));
   const time = new HeldTime();
-  balancer.useTable(table, time.clock, () => {});
+  balancer.useTable(table, time.clock);
   const [probed, cancelled] = [new Set<string>(), new Set<string>()];
   const silent: Dial = ({ address }) => {
     probed.add(address);
