@@ -25,6 +25,8 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { isAt, withoutForeignLinks } from '../shared/root-path.ts';
 import { isAlive, startTicks, TICKS_PER_SECOND } from '../shared/process/process-age.ts';
 import { StartupError } from './startup-error.ts';
 
@@ -35,8 +37,9 @@ const LATEST_START_MS = Date.UTC(2000, 0);
  * @param owner user that we will run as, who must be able to remove it
  * @throws {StartupError} the file cannot be written, or names another process that runs
  */
-export function writePidFile(path: string, owner = process.getuid?.()): void {
-  explained(path, () => {
+export function writePidFile(name: string, owner = process.getuid?.()): void {
+  explained(name, () => {
+    const path = placeOf(name);
     removeStale(path);
     withDraft(path, owner, (draft) => {
       try {
@@ -58,8 +61,9 @@ export function writePidFile(path: string, owner = process.getuid?.()): void {
  *
  * @throws {StartupError} it cannot be written, or belongs to a third process
  */
-export function takeOverPidFile(path: string, predecessor: number): void {
-  explained(path, () => {
+export function takeOverPidFile(name: string, predecessor: number): void {
+  explained(name, () => {
+    const path = placeOf(name);
     const owner = livingOwner(path);
     if (owner !== undefined && owner !== predecessor) throw belongsTo(path, owner);
     // Where a hand-off failed, the other one may not have got so far.
@@ -88,6 +92,12 @@ export function removePidFile(path: string): void {
   }
 }
 
+/** The folder that it says may be a link of root's. */
+function placeOf(path: string): string {
+  if (process.geteuid?.() !== 0) return path;
+  return join(withoutForeignLinks(dirname(path)), basename(path));
+}
+
 function withDraft(path: string, owner: number | undefined, use: (draft: string) => void): void {
   const draft = `${path}.${process.pid}`;
   // Of a process that had our number and died here.
@@ -95,6 +105,8 @@ function withDraft(path: string, owner: number | undefined, use: (draft: string)
   // By its descriptor from now on: in a folder of somebody else's the name could come to mean another file.
   const fd = openSync(draft, 'wx', 0o644);
   try {
+    if (process.geteuid?.() === 0 && !isAt(fd, draft))
+      throw new Error('its folder was moved meanwhile; look at who else uses the one above');
     writeSync(fd, `${process.pid}\n`);
     // Whatever the umask of whoever started us.
     fchmodSync(fd, 0o644);

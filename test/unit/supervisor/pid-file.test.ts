@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
+  lchownSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -17,6 +18,8 @@ import { temporaryFile } from '../../support/index.ts';
 
 /** Of a process that was and is no more. */
 const { pid: deadPid } = spawnSync(process.execPath, ['--version']);
+
+const asRoot = { skip: process.geteuid?.() !== 0 && 'only root follows no links' };
 
 describe('the pid file', () => {
   test('holds our process id, readable by everybody, and leaves no draft behind', (t) => {
@@ -126,6 +129,19 @@ describe('the pid file', () => {
 
     assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
     assert.deepEqual(readdirSync(dirname(path)), ['sluice.pid']);
+  });
+
+  test('is not written by root through a folder that is somebody else’s link', asRoot, (t) => {
+    const victim = dirname(temporaryFile(t, 'x', ''));
+    const run = join(dirname(temporaryFile(t, 'x', '')), 'run');
+    symlinkSync(victim, run);
+    writePidFile(join(run, 'sluice.pid'));
+    assert.equal(readFileSync(join(victim, 'sluice.pid'), 'utf8'), `${process.pid}\n`);
+
+    lchownSync(run, 65_534, 65_534);
+    const write = () => writePidFile(join(run, 'other.pid'));
+    assert.throws(write, /cannot write pid_file .* is a symbolic link of user 65534, and root/);
+    assert.deepEqual(readdirSync(victim).toSorted(), ['sluice.pid', 'x']);
   });
 
   test('is not written through a link that somebody has put in the way', (t) => {
