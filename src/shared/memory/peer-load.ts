@@ -73,6 +73,8 @@ export class PeerLoad {
   readonly #latencies: Int32Array;
   /** Of this process; -1 until it joins. */
   #own = -1;
+  /** By row: which peer has it now, for this process alone. */
+  readonly #tenants: Uint32Array;
 
   constructor({ buffer, offset, size, rows }: PeerLoadPlace) {
     const columns = (size - HEADER_BYTES - rows * LATENCY_BYTES) / (OWNER_BYTES + rows * 4);
@@ -85,6 +87,7 @@ export class PeerLoad {
     this.#cells = new Int32Array(buffer, cellsAt, rows * columns);
     this.#times = new Float64Array(buffer, latenciesAt, rows * 2);
     this.#latencies = new Int32Array(buffer, latenciesAt, rows * 4);
+    this.#tenants = new Uint32Array(rows);
   }
 
   /**
@@ -113,6 +116,17 @@ export class PeerLoad {
   /** It is over. */
   end(row: number): void {
     this.#cells[row * this.#columns + this.#own]! -= 1;
+  }
+
+  /** Another number after each `vacate`: what began under one of them may not end under the next. */
+  tenant(row: number): number {
+    return this.#tenants[row]!;
+  }
+
+  /** The peer has gone: what this process has under way to it does not count for the next one in its row. */
+  vacate(row: number): void {
+    this.#tenants[row]! += 1;
+    if (this.#own >= 0) this.#cells[row * this.#columns + this.#own] = 0;
   }
 
   /** Requests under way to the peer, of all processes. */

@@ -51,13 +51,16 @@ export class BalancedPeer implements Candidate, PeerObserver {
   }
 
   /**
-   * The peer has gone, and its row may be another's: how slow its last responses are, or
-   * that they never come, says nothing about that one.
+   * The peer has gone, and its row may be another's: what is under way still, how slow its
+   * last responses are, or that they never come, says nothing about that one.
    */
   leave(): void {
-    if (this.#seat === undefined) return;
-    this.#seat.isTimed = false;
-    this.#seat.outliers = undefined;
+    const seat = this.#seat;
+    if (seat === undefined) return;
+    seat.isTimed = false;
+    seat.outliers = undefined;
+    seat.load.vacate(seat.row);
+    this.#seat = undefined;
   }
 
   get inFlight(): number {
@@ -100,12 +103,14 @@ class Attempt implements PeerAttempt {
   readonly #seat: Seat;
   readonly #gate: RequestGate | undefined;
   readonly #beganNs: number;
+  readonly #tenant: number;
   #phase: 'asked' | 'responded' | 'ended' = 'asked';
 
   constructor(seat: Seat, gate: RequestGate | undefined) {
     this.#seat = seat;
     this.#gate = gate;
     this.#beganNs = seat.isTimed ? seat.clock() : 0;
+    this.#tenant = seat.load.tenant(seat.row);
     seat.load.begin(seat.row);
   }
 
@@ -124,7 +129,7 @@ class Attempt implements PeerAttempt {
     if (this.#phase === 'ended') return;
     const isAnswered = this.#phase === 'responded';
     this.#phase = 'ended';
-    load.end(row);
+    if (load.tenant(row) === this.#tenant) load.end(row);
     this.#gate?.leave();
     if (error !== undefined) outliers?.failed(this.#seat, error);
     else if (isAnswered) outliers?.completed(this.#seat);

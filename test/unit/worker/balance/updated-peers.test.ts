@@ -36,7 +36,7 @@ describe('a balancer whose peers change', () => {
     assert.equal(balancer.isHealthy(balancer.peers[3]!), false);
   });
 
-  test('does not take the latency of one that has gone for that of the one in its place', () => {
+  test('does not take the load of one that has gone for that of the one in its place', () => {
     const { balancer } = scene({ selection: ewma() });
     const [first, second] = [
       { address: '10.0.0.1:80', slot: 0 },
@@ -51,9 +51,16 @@ describe('a balancer whose peers change', () => {
     balancer.update([second]);
     const [after] = balancer.peers;
     assert.equal(after?.row, before?.row);
-    assert.equal(after?.inFlight, 1, 'requests to the one before are still under way');
+    assert.equal(after?.inFlight, 0, 'what the one before has under way is not of this one');
+    const own = after?.attempt();
     hanging?.ended();
-    assert.deepEqual([after?.inFlight, after?.latencyUs], [0, 0]);
+    assert.deepEqual([after?.inFlight, after?.latencyUs], [1, 0]);
+    own?.ended();
+    assert.equal(after?.inFlight, 0);
+
+    // Whoever has kept the peer that has gone may still use it.
+    before?.peer.observer?.attempt();
+    assert.equal(after?.inFlight, 0);
   });
 
   test('moves only the keys of one that leaves', () => {
