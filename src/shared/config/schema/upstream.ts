@@ -171,7 +171,10 @@ export const upstreamProxy = z
 
 const sticky = z.strictObject({
   secrets: z
-    .array(z.string().min(16, { error: 'expected 16 characters or more' }))
+    // Not by `min`, whose problem would show the secret.
+    .array(
+      z.string().refine(({ length }) => length >= 16, { error: 'expected 16 characters or more' }),
+    )
     .min(1)
     .max(8)
     .describe(

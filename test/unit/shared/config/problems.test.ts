@@ -293,6 +293,14 @@ const values = [
     'upstreams.api.tcp_keepalive.idle: expected 1s to 9h, got "10ms"',
   ],
   [
+    'upstreams: { api: { peers: [h:1], sticky: { secrets: [too short] } } }',
+    'upstreams.api.sticky.secrets[0]: expected 16 characters or more',
+  ],
+  [
+    'upstreams: { api: { peers: [h:1], sticky: { cookie: a } } }',
+    'upstreams.api.sticky.secrets: expected a list, got nothing',
+  ],
+  [
     'upstreams: { api: { peers: [{ address: h:1, wieght: 2 }] } }',
     'upstreams.api.peers[0]: unknown key "wieght"; did you mean "weight"?',
   ],
