@@ -17,6 +17,7 @@ import {
   type Operations,
   type Outcome,
   type PeerStatus,
+  type PeerSwitch,
   type State,
   type Status,
   type Supervisor,
@@ -143,6 +144,12 @@ export class Lifecycle implements Operations {
 
   peers(): readonly PeerStatus[] {
     return this.#supervisor?.peers() ?? [];
+  }
+
+  switchPeer(order: PeerSwitch): Outcome {
+    if (this.#supervisor === undefined)
+      return refused('the start is not over; try again when it is');
+    return this.#supervisor.switchPeer(order);
   }
 
   async #serve(whenUp: () => Promise<void>): Promise<void> {

@@ -61,6 +61,16 @@ export interface Operations {
   reopenLogs(): Outcome;
   /** None before the start is over. */
   peers(): readonly PeerStatus[];
+  /** Gives a peer no new requests, or gives it some again. Holds through reloads and upgrades. */
+  switchPeer(order: PeerSwitch): Outcome;
+}
+
+export interface PeerSwitch {
+  readonly to: 'drained' | 'enabled';
+  /** Address of the peer. */
+  readonly peer: string;
+  /** Needed where several upstreams have a peer at that address. */
+  readonly upstream?: string | undefined;
 }
 
 export interface PeerStatus {
@@ -105,6 +115,8 @@ export interface Supervisor {
   handOff(abort: AbortSignal): Promise<Outcome>;
   reopenLogs(): void;
   peers(): readonly PeerStatus[];
+  /** As of `Operations`. */
+  switchPeer(order: PeerSwitch): Outcome;
   /** Resolves when nothing runs any more. */
   drain(reason: DrainReason): Promise<void>;
   /** As `drain`, at once; also in the middle of one. */

@@ -27,6 +27,7 @@ import { carryOver } from './memory/carry-over.ts';
 import { SegmentStore } from './memory/segment-store.ts';
 import { giveLogFiles } from './log-files.ts';
 import type { DrainReason, Operations, Supervisor } from './operations.ts';
+import { switchPeer } from './switch-peer.ts';
 import type { OwnSocket } from './own-socket.ts';
 import { removePidFile, takeOverPidFile, writePidFile } from './pid-file.ts';
 import { become, identityOf } from './privileges.ts';
@@ -159,7 +160,7 @@ export async function startSupervisor(
           reloader.serving.peers.map(({ upstream, peer, standing, inFlight }) => ({
             upstream,
             peer,
-            healthy: !['ill', 'ejected'].includes(standing()),
+            healthy: !['ill', 'ejected', 'drained'].includes(standing()),
             inFlight: inFlight(),
           })),
         discoveries: () =>
@@ -267,6 +268,7 @@ export async function startSupervisor(
           peer,
           health: standing(),
         })),
+      switchPeer: (order) => switchPeer(reloader.serving.peers, order, log),
       reopenLogs() {
         log.reopen();
         fleet.reopenLogs();

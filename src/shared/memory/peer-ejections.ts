@@ -1,6 +1,7 @@
 /**
- * Which peers have failed so often in a row that they are left alone for a
- * while, as seen by the requests of all processes of the host.
+ * Which peers get no new requests although probes may find them well: those that have
+ * failed so often in a row that they are left alone for a while, as seen by the requests
+ * of all processes of the host, and those that an operator has drained.
  *
  * 32 bytes a row, of the same rows as the peer table's:
  *
@@ -9,7 +10,7 @@
  *                 one
  *        4  i32   answers of 500 and above in a row         whoever has sent the request
  *        8  i32   ejections that are not forgiven           who ejects
- *       12  i32   free
+ *       12  i32   1: drained                               the supervisor
  *       16  f64   ejected until, nanoseconds; 0: never      who ejects, after the count
  *       24  8 bytes free
  *
@@ -90,10 +91,23 @@ export class PeerEjections {
     return durationNs;
   }
 
-  /** It may be used again, and all is forgiven. */
+  /** It may be used again, and all is forgiven; what an operator has said stands. */
   readmit(row: number): void {
-    this.#words.fill(0, row * ROW_WORDS, row * ROW_WORDS + 4);
+    this.#words.fill(0, row * ROW_WORDS, row * ROW_WORDS + 3);
     this.#doubles[row * ROW_DOUBLES + 2] = 0;
+  }
+
+  /** The row is another peer's now. */
+  forget(row: number): void {
+    this.#words.fill(0, row * ROW_WORDS, (row + 1) * ROW_WORDS);
+  }
+
+  isDrained(row: number): boolean {
+    return this.#words[row * ROW_WORDS + 3] === 1;
+  }
+
+  setDrained(row: number, isDrained: boolean): void {
+    Atomics.store(this.#words, row * ROW_WORDS + 3, isDrained ? 1 : 0);
   }
 
   /** The peer of that row is known elsewhere to be so. */

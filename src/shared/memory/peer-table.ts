@@ -29,8 +29,8 @@ export type Verdict = 'unknown' | 'healthy' | 'ill';
 /** Of a peer that came when the table was full: its verdict is unknown, and stays it. */
 export const NO_ROW = -1;
 
-/** The verdict of probes, and what requests have shown. */
-export type Standing = Verdict | 'ejected';
+/** The verdict of probes, what requests have shown, and what an operator has said. */
+export type Standing = Verdict | 'ejected' | 'drained';
 
 const VERDICTS: readonly Verdict[] = ['unknown', 'healthy', 'ill'];
 
@@ -145,8 +145,14 @@ export class PeerTable {
     return row === NO_ROW ? 0 : this.ejections.ejectedUntil(row);
   }
 
+  /** Gets no new requests, because an operator has said so. */
+  isDrained(row: number): boolean {
+    return row !== NO_ROW && this.ejections.isDrained(row);
+  }
+
   standing(row: number, nowNs: number): Standing {
     const verdict = this.verdict(row);
+    if (this.isDrained(row)) return 'drained';
     return verdict !== 'ill' && this.ejectedUntil(row) > nowNs ? 'ejected' : verdict;
   }
 

@@ -94,12 +94,12 @@ async function answer(
 ): Promise<void> {
   // Nothing that is asked here has a body worth waiting for.
   request.resume();
-  const { status, type, body } = await pageFor(request, options);
+  const { status, type, body, allow } = await pageFor(request, options);
   response.writeHead(status, {
     'content-type': type,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    ...(status === 405 && { allow: 'GET, HEAD' }),
+    ...(allow !== undefined && { allow }),
     ...(status === 401 && { 'www-authenticate': 'Bearer' }),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
@@ -107,7 +107,7 @@ async function answer(
 
 async function pageFor(request: IncomingMessage, options: AdminOptions): Promise<Page> {
   const { headers, method, url = '/' } = request;
-  const path = url.split('?')[0];
+  const [path, query = ''] = url.split('?', 2);
   const found = routes.filter((each) => each.path === path);
   const open = found.some((each) => each.open === true);
   const refusal = refusalOf(
@@ -122,9 +122,18 @@ async function pageFor(request: IncomingMessage, options: AdminOptions): Promise
     return json(404, { error: 'there is no such page', pages: known });
   }
   const route = found.find((each) => each.method === (method === 'HEAD' ? 'GET' : method));
-  if (route === undefined) return json(405, { error: `${path} does not take ${method}` });
+  if (route === undefined) {
+    const allow = found
+      .map((each) => (each.method === 'GET' ? 'GET, HEAD' : each.method))
+      .join(', ');
+    return { ...json(405, { error: `${path} does not take ${method}` }), allow };
+  }
+  if (route.method === 'POST' && options.token === undefined) {
+    // Every program of the machine can reach the address, and every page in a browser on it.
+    return json(403, { error: 'only with admin.token: without one, anybody here could do this' });
+  }
   try {
-    return await route.page(options);
+    return await route.page(options, new URLSearchParams(query));
   } catch (thrown) {
     return json(500, { error: (thrown as Error).message });
   }

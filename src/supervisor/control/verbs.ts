@@ -26,6 +26,18 @@ export interface Verb {
   readonly untilEnd?: true;
 }
 
+/** Options come from a command of any release: their types are not believed. */
+function runPeers(operations: Operations, options: Readonly<Record<string, unknown>>): Answer {
+  const { drain, enable } = options;
+  if (drain !== undefined && enable !== undefined)
+    return { kind: 'refused', reason: 'expected --drain or --enable, got both' };
+  const peer = drain ?? enable;
+  if (peer === undefined) return { kind: 'done', data: operations.peers() };
+  const to = drain === undefined ? 'enabled' : 'drained';
+  const upstream = options['upstream'] === undefined ? undefined : String(options['upstream']);
+  return operations.switchPeer({ to, peer: String(peer), upstream });
+}
+
 export const verbs: ReadonlyMap<string, Verb> = new Map<string, Verb>([
   [
     'status',
@@ -69,7 +81,12 @@ export const verbs: ReadonlyMap<string, Verb> = new Map<string, Verb>([
     'peers',
     {
       means: 'the peers of all upstreams, and their health',
-      run: (operations) => ({ kind: 'done', data: operations.peers() }),
+      options: {
+        drain: { type: 'string', means: 'give the peer at this address no new requests' },
+        enable: { type: 'string', means: 'give it requests again' },
+        upstream: { type: 'string', means: 'which one is meant, if several have the peer' },
+      },
+      run: runPeers,
       show: showPeers,
     },
   ],

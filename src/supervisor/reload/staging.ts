@@ -49,6 +49,8 @@ export interface PlannedPeer {
   readonly peer: string;
   readonly standing: () => Standing;
   readonly inFlight: () => number;
+  /** @returns false: it has no row to say so in */
+  readonly setDrained: (isDrained: boolean) => boolean;
 }
 
 /** A socket that is given up accepts so long still: the handshake of a distant client takes a while. */
@@ -239,6 +241,10 @@ function plannedPeer(table: PeerTable, upstream: string, peer: string, row: numb
     peer,
     standing: () => table.standing(row, monotonicNs()),
     inFlight: () => (row === NO_ROW ? 0 : table.load.inFlight(row)),
+    setDrained(isDrained) {
+      if (row !== NO_ROW) table.ejections.setDrained(row, isDrained);
+      return row !== NO_ROW;
+    },
   };
 }
 

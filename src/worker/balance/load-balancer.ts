@@ -220,7 +220,7 @@ export class LoadBalancer {
       // The first one may have had it before this process began.
       if (holder !== undefined && holder !== address) {
         this.#table?.load.forgetLatency(row);
-        this.#table?.ejections.readmit(row);
+        this.#table?.ejections.forget(row);
       }
       this.#holders.set(row, address);
     }
@@ -314,7 +314,7 @@ export class LoadBalancer {
   }
 
   #isUsable(table: PeerTable, row: number): boolean {
-    if (table.verdict(row) === 'ill') return false;
+    if (table.verdict(row) === 'ill' || table.isDrained(row)) return false;
     const until = table.ejectedUntil(row);
     // Most peers never were ejected, and to look at the clock takes longer than all the rest.
     return until === 0 || until <= this.#clock();
@@ -348,11 +348,15 @@ export class LoadBalancer {
   }
 
   readonly #mayServe = (balanced: BalancedPeer): boolean =>
-    this.isHealthy(balanced) || this.#panics(balanced.priority);
+    this.isHealthy(balanced) || (!this.#isDrained(balanced) && this.#panics(balanced.priority));
+
+  #isDrained({ row }: BalancedPeer): boolean {
+    return this.#table?.isDrained(row) === true;
+  }
 
   /** Those that were ejected when others could do their work, which now cannot. */
   readonly #isBetterThanNone = ({ row }: BalancedPeer): boolean =>
-    this.#table !== undefined && this.#table.verdict(row) !== 'ill';
+    this.#table !== undefined && this.#table.verdict(row) !== 'ill' && !this.#table.isDrained(row);
 
   /** Asked only about one who is ill, so a set that is well costs nothing. */
   #panics(priority: number): boolean {

@@ -72,6 +72,49 @@ describe('verbs', () => {
     assert.match(stdout, new RegExp(`^api +${peer.address} +unknown$`, 'm'));
   });
 
+  test('peers can be taken out of service and put back, also through a reload', async (t) => {
+    const [one, two] = [await startPeer(t), await startPeer(t)];
+    const path = join(folderOf(t), 'control.sock');
+    const both = `['${one.address}', '${two.address}']`;
+    const sluice = await startSluice(
+      t,
+      `
+  control_sock: ${path}
+  upstreams: { api: { peers: ${both} }, other: { peers: ['${two.address}'] } }
+  services: [{ listen: [127.0.0.1:0], routes: [{ upstream: api }] }]
+`,
+      { threads: 2 },
+    );
+    const call = (...args: string[]) => launch(t, ['peers', ...args, '--control', path]).ended;
+    const answering = async () => {
+      const bodies = await Promise.all(Array.from({ length: 12 }, () => sluice.get('/')));
+      return new Set(bodies.map(({ body }) => Number(/\d+$/.exec(body)![0])));
+    };
+    assert.deepEqual(await answering(), new Set([one.port, two.port]));
+
+    const drained = await call('--drain', one.address);
+    assert.equal(drained.code, 0);
+    assert.match(drained.stdout, /of api gets no new requests; 0 are under way/);
+    assert.deepEqual(await answering(), new Set([two.port]));
+    assert.match((await call()).stdout, new RegExp(`^api +${one.address} +drained$`, 'm'));
+    assert.equal((await launch(t, ['reload', '--control', path]).ended).code, 0);
+    assert.deepEqual(await answering(), new Set([two.port]));
+
+    assert.equal((await call('--enable', one.address)).code, 0);
+    assert.deepEqual(await answering(), new Set([one.port, two.port]));
+
+    const unclear = await call('--drain', two.address);
+    assert.equal(unclear.code, 1);
+    assert.match(unclear.stderr, /several upstreams .* --upstream \(api, other\)/);
+    assert.equal((await call('--drain', two.address, '--upstream', 'other')).code, 0);
+    assert.deepEqual(await answering(), new Set([one.port, two.port]));
+    assert.match((await call('--drain', '127.0.0.1:1')).stderr, /sluice peers lists them/);
+    assert.match(
+      (await call('--drain', one.address, '--enable', one.address)).stderr,
+      /--drain or --enable, got both/,
+    );
+  });
+
   test('stop returns when the process has ended, and lets its requests finish', async (t) => {
     const peer = await rawPeer(t);
     const path = join(folderOf(t), 'control.sock');

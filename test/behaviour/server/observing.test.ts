@@ -178,7 +178,7 @@ describe('the admin address', () => {
     assert.equal(error, 'there is no such page');
     assert.deepEqual(
       pages.map(({ path }) => path),
-      ['/metrics', '/healthz', '/readyz', '/status'],
+      ['/metrics', '/healthz', '/readyz', '/status', '/peers', '/peers/drain', '/peers/enable'],
     );
   });
 
@@ -246,6 +246,41 @@ describe('the admin address', () => {
     assert.deepEqual([status, body], [503, 'draining\n']);
     connection.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
     await running;
+  });
+
+  test('changes something only for those who show a token', async (t) => {
+    const peer = await startPeer(t);
+    const drain = `/peers/drain?peer=${peer.address}`;
+    const post = (port: number, path: string, headers = {}) =>
+      get(port, path, { method: 'POST', headers });
+    const open = await startSluice(t, gatewayTo(peer.address));
+    assert.equal((await post(open.adminPort, drain)).status, 403);
+    assert.equal((await open.get('/')).status, 200);
+
+    const token = 'a-token-of-32-characters-0123456';
+    const sluice = await startSluice(
+      t,
+      gatewayTo(peer.address, `admin: { listen: 127.0.0.1:0, token: ${token} }`),
+    );
+    const shown = { authorization: `Bearer ${token}` };
+    assert.equal((await post(sluice.adminPort, drain)).status, 401);
+    assert.equal((await get(sluice.adminPort, drain, { headers: shown })).status, 405);
+    assert.equal((await post(sluice.adminPort, drain, shown)).status, 200);
+    const { body } = await get(sluice.adminPort, '/peers', { headers: shown });
+    assert.deepEqual(JSON.parse(body), [
+      { upstream: 'api', peer: peer.address, health: 'drained' },
+    ]);
+    const refused = await sluice.get('/');
+    assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '5']);
+
+    assert.equal((await post(sluice.adminPort, '/peers/enable', shown)).status, 400);
+    const nobody = await post(sluice.adminPort, '/peers/enable?peer=127.0.0.1:1', shown);
+    assert.deepEqual(
+      [nobody.status, JSON.parse(nobody.body)],
+      [409, { error: 'no upstream has a peer 127.0.0.1:1; sluice peers lists them' }],
+    );
+    await post(sluice.adminPort, `/peers/enable?peer=${peer.address}`, shown);
+    assert.equal((await sluice.get('/')).status, 200);
   });
 
   test('shows a reload that was refused', async (t) => {

@@ -24,6 +24,7 @@ function scripted() {
     upgrade: operation('upgrade'),
     handOff: operation('hand-off'),
     peers: () => [],
+    switchPeer: () => done('switched'),
     reopenLogs: () => void calls.push('reopen-logs'),
     drain(reason: string) {
       calls.push(`drain ${reason}`);

@@ -79,3 +79,24 @@ describe('an ejected peer', () => {
     assert.equal(other.ejectedUntil(1), 0);
   });
 });
+
+describe('a drained peer', () => {
+  test('stays so whatever probes find, until it is enabled', () => {
+    const { ours, theirs } = ejections();
+    ours.setDrained(1, true);
+    theirs.readmit(1);
+    assert.equal(theirs.isDrained(1), true);
+    assert.equal(theirs.isDrained(2), false);
+    ours.setDrained(1, false);
+    assert.equal(theirs.isDrained(1), false);
+  });
+
+  test('leaves nothing to the one that gets its row', () => {
+    const { ours, theirs } = ejections();
+    ours.setDrained(1, true);
+    ours.eject(1, TIMES, 0);
+    theirs.forget(1);
+    assert.equal(ours.isDrained(1), false);
+    assert.equal(ours.ejectedUntil(1), 0);
+  });
+});
