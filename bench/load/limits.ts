@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { machineLine } from '../support/machine.ts';
 import { asUsageFailure, wholeNumber } from '../support/options.ts';
+import { coresOfOthers, readUsage } from '../support/others.ts';
 import { requireCores, requireProgram } from '../support/pin.ts';
 import { table } from '../support/table.ts';
 import { checkCosts, memory, sharedKey } from './limits/checks.ts';
@@ -29,6 +30,7 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
   const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-'));
   started.defer(() => rmSync(folder, { recursive: true, force: true }));
   process.stdout.write(`${machineLine()}\n`);
+  const before = readUsage();
   const findings: Finding[] = [];
   for await (const finding of measure({ ...lengths, folder, signal }, pacedSeconds)) {
     findings.push(finding);
@@ -41,6 +43,8 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
     isMet ? 'met' : 'missed',
   ]);
   process.stdout.write(table([['', 'goal', 'figure', ''], ...rows]));
+  const others = coresOfOthers(before, readUsage());
+  process.stdout.write(`Other processes used ${others.toFixed(2)} cores meanwhile.\n`);
   return findings.every(({ isMet }) => isMet) ? 0 : 1;
 }
 

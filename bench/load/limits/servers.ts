@@ -111,15 +111,24 @@ export async function paced({ folder, signal }: ServerRun, seconds: number): Pro
     setup: { ...USUAL_SETUP, workers: 2 },
   });
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  // Connections and compiled code, on a path without a limit.
+  await Promise.all(Array.from({ length: 500 }, () => ask(server.port, '/', agent, signal)));
   const statuses: Promise<number>[] = [];
+  // What the limit counts from is the first request, and what it counts to is the last.
+  let firstAt = Number.POSITIVE_INFINITY;
+  const send = async () => {
+    const status = await ask(server.port, '/paced', agent, signal);
+    firstAt = Math.min(firstAt, performance.now());
+    return status;
+  };
   const startedAt = performance.now();
   while (performance.now() - startedAt < seconds * 1_000) {
     const due = ((performance.now() - startedAt) / 1_000) * PACED_RATE * 3;
-    while (statuses.length < due) statuses.push(ask(server.port, '/paced', agent, signal));
+    while (statuses.length < due) statuses.push(send());
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   const admitted = (await Promise.all(statuses)).filter((status) => status === 200).length;
-  const lastedMs = performance.now() - startedAt;
+  const lastedMs = performance.now() - firstAt;
   agent.destroy();
   const allowed = PACED_RATE + (PACED_RATE * lastedMs) / 1_000;
   const error = (admitted - allowed) / allowed;

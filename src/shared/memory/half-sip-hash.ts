@@ -23,37 +23,36 @@ export class HalfSipHash {
 
   /** Leaves its result in `first` and `second`: an object for each key would cost more than the hash. */
   update(key: string): void {
-    const { length } = key;
-    let seen = 0;
-    for (let at = 0; at < length; at++) seen |= key.charCodeAt(at);
-    const isLatin1 = seen < 0x100;
-    const perWord = isLatin1 ? 4 : 2;
-    const bits = isLatin1 ? 8 : 16;
-    const inWords = length - (length % perWord);
+    if (!this.#digest(key, LATIN1)) this.#digest(key, UTF16);
+  }
 
+  /**
+   * The round stands here twice, written out: as a function it would have to
+   * return four numbers.
+   *
+   * @returns `false`: the key has characters that the encoding does not
+   */
+  #digest(key: string, { unitsPerWord, bitsPerUnit, mark }: Encoding): boolean {
+    const { length } = key;
     let v0 = this.#k0;
-    let v1 = this.#k1 ^ 0xee; // 64 bits of output, as the reference has it
+    let v1 = this.#k1 ^ mark;
     let v2 = this.#k0 ^ 0x6c796765;
     let v3 = this.#k1 ^ 0x74656462;
-    if (!isLatin1) v1 ^= 0xff00;
-
-    // The last turn takes what is left over, with the length; four more rounds and four again finish.
-    let turns = inWords / perWord + 1;
+    let seen = 0;
     let at = 0;
-    let left = 2;
-    let word = 0;
-    let phase: Phase = Phase.Words;
-    for (;;) {
-      if (phase === Phase.Words) {
-        turns -= 1;
-        word = 0;
-        const end = turns > 0 ? at + perWord : length;
-        for (let shift = 0; at < end; at++, shift += bits) word |= key.charCodeAt(at) << shift;
-        if (turns === 0) word |= (isLatin1 ? length : length * 2) << 24;
-        v3 ^= word;
-        left = 2;
+    for (let isLast = false; !isLast;) {
+      isLast = length - at < unitsPerWord;
+      const end = isLast ? length : at + unitsPerWord;
+      let word = 0;
+      for (let shift = 0; at < end; at++, shift += bitsPerUnit) {
+        const unit = key.charCodeAt(at);
+        seen |= unit;
+        word |= unit << shift;
       }
-      for (; left > 0; left--) {
+      // The last word is what is left over, with the length in bytes above it.
+      if (isLast) word |= ((length * bitsPerUnit) / 8) << 24;
+      v3 ^= word;
+      for (let round = 0; round < 2; round++) {
         v0 = (v0 + v1) | 0;
         v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
         v0 = (v0 << 16) | (v0 >>> 16);
@@ -65,24 +64,37 @@ export class HalfSipHash {
         v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
         v2 = (v2 << 16) | (v2 >>> 16);
       }
-      if (phase === Phase.Words) {
-        v0 ^= word;
-        if (turns > 0) continue;
-        v2 ^= 0xee;
-        left = 4;
-        phase = Phase.First;
-      } else if (phase === Phase.First) {
+      v0 ^= word;
+    }
+    if (seen >> bitsPerUnit !== 0) return false;
+    v2 ^= 0xee;
+    for (let round = 0; round < 8; round++) {
+      if (round === 4) {
         this.first = v1 ^ v3;
         v1 ^= 0xdd;
-        left = 4;
-        phase = Phase.Second;
-      } else {
-        this.second = v1 ^ v3;
-        return;
       }
+      v0 = (v0 + v1) | 0;
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+      v0 = (v0 << 16) | (v0 >>> 16);
+      v2 = (v2 + v3) | 0;
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+      v2 = (v2 << 16) | (v2 >>> 16);
     }
+    this.second = v1 ^ v3;
+    return true;
   }
 }
 
-const Phase = { Words: 0, First: 1, Second: 2 } as const;
-type Phase = (typeof Phase)[keyof typeof Phase];
+interface Encoding {
+  readonly unitsPerWord: number;
+  readonly bitsPerUnit: number;
+  /** Of the initial state: 0xee stands for 64 bits of output, the rest for the encoding. */
+  readonly mark: number;
+}
+
+const LATIN1: Encoding = { unitsPerWord: 4, bitsPerUnit: 8, mark: 0xee };
+const UTF16: Encoding = { unitsPerWord: 2, bitsPerUnit: 16, mark: 0xffee };

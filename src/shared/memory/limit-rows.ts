@@ -276,7 +276,14 @@ export function owedIn({ tat, epoch }: RowState, ticks: number): number {
 }
 
 export function stateOf(owed: number, ticks: number): RowState {
-  return { tat: (ticks + owed) | 0, epoch: epochOf(ticks) };
+  const state = { tat: 0, epoch: 0 };
+  setState(state, owed, ticks);
+  return state;
+}
+
+export function setState(state: RowState, owed: number, ticks: number): void {
+  state.tat = (ticks + owed) | 0;
+  state.epoch = epochOf(ticks);
 }
 
 function epochOf(ticks: number): number {

@@ -6,7 +6,14 @@
  */
 import { Gcra, type LimitPolicy } from './gcra.ts';
 import { HalfSipHash } from './half-sip-hash.ts';
-import { LimitRows, owedIn, ROW_BYTES, ROWS_PER_BUCKET, stateOf } from './limit-rows.ts';
+import {
+  LimitRows,
+  owedIn,
+  ROW_BYTES,
+  ROWS_PER_BUCKET,
+  setState,
+  type RowState,
+} from './limit-rows.ts';
 import type { Clock } from '../time/clock.ts';
 import { evictionsOf, refusalsOf, seedOf, type Segment, type SegmentSpec } from './segment.ts';
 
@@ -107,6 +114,7 @@ export class LimitTable {
   readonly #rows: LimitRows;
   readonly #hash: HalfSipHash;
   readonly #before = { tat: 0, epoch: 0 };
+  readonly #after = { tat: 0, epoch: 0 };
   readonly #refusals: Int32Array;
   readonly #onEvicted: () => void;
 
@@ -138,7 +146,7 @@ export class LimitTable {
       const after = owed + this.#gcra.ticksFor(cost);
       const excess = this.#gcra.excess(after);
       if (excess > 0) return this.#refuse(owed, excess, cost);
-      if (!rows.write(row, tag, this.#before, stateOf(after, ticks))) continue;
+      if (!rows.write(row, tag, this.#before, this.#stateAfter(after, ticks))) continue;
       this.#says(after, 0);
       return true;
     }
@@ -167,7 +175,7 @@ export class LimitTable {
       const back = this.#gcra.ticksFor(cost) - (ticks - taken);
       if (back <= 0) return;
       const owed = Math.max(0, owedIn(this.#before, ticks) - back);
-      if (rows.write(row, tag, this.#before, stateOf(owed, ticks))) return;
+      if (rows.write(row, tag, this.#before, this.#stateAfter(owed, ticks))) return;
     }
   }
 
@@ -181,6 +189,12 @@ export class LimitTable {
   owe({ tag, requests }: Debt, nowNs: number): void {
     const owed = this.#gcra.ticksFor(Math.min(requests, this.#gcra.burst));
     this.#rows.put(tag, owed, this.#gcra.ticksAt(nowNs));
+  }
+
+  /** The same object each time: a check makes none. */
+  #stateAfter(owed: number, ticks: number): RowState {
+    setState(this.#after, owed, ticks);
+    return this.#after;
   }
 
   #refuse(owed: number, excess: number, cost: number): false {

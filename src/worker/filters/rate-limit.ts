@@ -38,7 +38,7 @@ export function rateLimit(limits: readonly Limit[]): RateLimitFilter {
   const onTrial = limits.filter(({ isDryRun }) => isDryRun === true);
   const enforced = limits.filter(({ isDryRun }) => isDryRun !== true);
   const isTold = enforced.some(({ toldAs }) => toldAs !== undefined);
-  const logged = new OncePerSecond();
+  const logged = new Map(limits.map((limit) => [limit, new OncePerSecond()]));
   const standings = new WeakMap<Session, Standing[]>();
 
   function tell(session: Session, headers: Headers): void {
@@ -95,17 +95,19 @@ function applicable(session: Session, limits: readonly Limit[]): Applied[] {
   return applied;
 }
 
-function tryOut(session: Session, limit: Limit, logged: OncePerSecond): void {
+function tryOut(session: Session, limit: Limit, logged: Logged): void {
   for (const applied of applicable(session, [limit])) {
     const { limiter, key, cost } = applied.charge;
     if (!limiter.check(key, cost).allowed) log(session, applied, logged);
   }
 }
 
-function log(session: Session, { limit, charge: { key } }: Applied, logged: OncePerSecond): void {
-  const { name } = limit.limiter;
-  if (!logged.isFirst(`${name} ${key}`, monotonicNs())) return;
-  const fields = { limit: name, key: loggedKey(key) };
+/** What each limit has logged in this second. */
+type Logged = ReadonlyMap<Limit, OncePerSecond>;
+
+function log(session: Session, { limit, charge: { key } }: Applied, logged: Logged): void {
+  if (logged.get(limit)?.isFirst(key, monotonicNs()) !== true) return;
+  const fields = { limit: limit.limiter.name, key: loggedKey(key) };
   if (limit.isDryRun === true) session.log.info(fields, 'a limit on trial would refuse requests');
   else session.log.info(fields, 'a limit refuses requests');
 }
