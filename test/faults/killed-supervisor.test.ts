@@ -3,7 +3,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { closedPort, launch, startSluice, startTraffic, temporaryFile } from '../support/index.ts';
+import {
+  closedPort,
+  eventually,
+  launch,
+  startSluice,
+  startTraffic,
+  temporaryFile,
+} from '../support/index.ts';
 import { processesWhere } from '../support/processes.ts';
 
 const program = fileURLToPath(new URL('programs/outlives-its-supervisor.ts', import.meta.url));
