@@ -28,14 +28,15 @@ export interface Verb {
 
 /** Options come from a command of any release: their types are not believed. */
 function runPeers(operations: Operations, options: Readonly<Record<string, unknown>>): Answer {
-  const { drain, enable } = options;
+  const { drain, enable, upstream } = options;
+  if (drain === undefined && enable === undefined)
+    return { kind: 'done', data: operations.peers() };
   if (drain !== undefined && enable !== undefined)
     return { kind: 'refused', reason: 'expected --drain or --enable, got both' };
   const peer = drain ?? enable;
-  if (peer === undefined) return { kind: 'done', data: operations.peers() };
-  const to = drain === undefined ? 'enabled' : 'drained';
-  const upstream = options['upstream'] === undefined ? undefined : String(options['upstream']);
-  return operations.switchPeer({ to, peer: String(peer), upstream });
+  if (typeof peer !== 'string' || !(upstream === undefined || typeof upstream === 'string'))
+    return { kind: 'misunderstood', reason: 'expected the address and the upstream as text' };
+  return operations.switchPeer({ to: drain === undefined ? 'enabled' : 'drained', peer, upstream });
 }
 
 export const verbs: ReadonlyMap<string, Verb> = new Map<string, Verb>([
