@@ -299,16 +299,16 @@ export class Session<Ctx = unknown> {
 
   /** An answer that says no: the status in words and the request id, no details. */
   respondError(status: number, headers: Readonly<Record<string, string>> = {}): Answer {
-    return new Answer({
-      status,
-      headers: {
-        'content-type': 'text/plain; charset=utf-8',
-        'cache-control': 'private, no-store',
-        'x-request-id': this.requestId,
-        ...headers,
-      },
-      body: `${statusText(status)}\n`,
-    });
+    const fields = new Headers([
+      'content-type',
+      'text/plain; charset=utf-8',
+      'cache-control',
+      'private, no-store',
+      'x-request-id',
+      this.requestId,
+    ]);
+    for (const [name, value] of Object.entries(headers)) fields.set(name, value);
+    return new Answer({ status, headers: fields, body: `${statusText(status)}\n` });
   }
 
   /** An answer with a value as JSON. */
