@@ -159,6 +159,7 @@ const OPTIONS = { name: true, phaseTimeoutMs: true, requestTimeoutMs: true, retr
 
 const RETRY_OPTIONS = {
   statuses: true,
+  closed: true,
   budgetPercent: true,
   minConcurrent: true,
   backOffMs: true,

@@ -211,6 +211,7 @@ export function buildWorker(parts: WorkerParts): Worker {
       // One for all proxies of a dispatch: its budget is a share of the service's requests.
       retry: new RetryPolicy({
         statuses: retry.statuses,
+        closed: retry.closed,
         budgetPercent: retry.budget_percent,
         minConcurrent: retry.min_concurrent,
         backOffMs: retry.back_off,

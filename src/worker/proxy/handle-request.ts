@@ -367,7 +367,8 @@ class RequestRun
     const verdict = mayRepeat(error, this.session.isIdempotent);
     const mayBegin = outcome !== 'give-up' && this.#canRepeat();
     if (mayBegin && verdict === 'yes') return this.#again(error.code, 0);
-    if (mayBegin && verdict === 'if-asked' && outcome === 'retry' && this.#takeBudget()) {
+    const isAsked = outcome === 'retry' || this.#service.retry.asksAfter(error);
+    if (mayBegin && verdict === 'if-asked' && isAsked && this.#takeBudget()) {
       return this.#again(error.code, this.#service.retry.pauseMs(this.session.attempts));
     }
     throw error;

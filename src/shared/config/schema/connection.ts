@@ -94,6 +94,12 @@ export const connectionSchema = z.object({
         .describe(
           'Responses with these statuses are thrown away and the request is sent again, if its method is idempotent, an attempt is left (`max_retries`), and the budget allows it.',
         ),
+      closed: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Requests with an idempotent method to which a peer has said nothing before it closed the connection are sent again, within the budget. A peer that restarts then costs nobody an answer; but a request that brings a peer down reaches others.',
+        ),
       budget_percent: z
         .int()
         .min(0)

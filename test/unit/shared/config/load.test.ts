@@ -85,6 +85,7 @@ describe('a configuration', () => {
       },
       retry: {
         statuses: [],
+        closed: false,
         budget_percent: 20,
         min_concurrent: 3,
         back_off: 25,
