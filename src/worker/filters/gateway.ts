@@ -24,6 +24,7 @@ import { RateLimiter } from '../limits/rate-limiter.ts';
 import { Answer } from '../proxy/answer.ts';
 import { compose, type FilterPhases } from '../proxy/compose.ts';
 import type { ProxyHttp, RequestOutcome } from '../proxy/proxy-http.ts';
+import type { HttpPeer } from '../upstream/peer.ts';
 import type { Session } from '../proxy/session.ts';
 import { normalizePath, pathAllowances, type PathAllowances } from '../http/path.ts';
 import { Router } from '../router/router.ts';
@@ -218,7 +219,7 @@ export function gateway(service: ServiceSettings, balancers: Balancers): ProxyHt
         throw new Error('a route that answers by itself asks no peer');
       const { balancer, keyOf, sticky } = target;
       const key = keyOf?.(session);
-      const failed = session.peer;
+      const failed = peerThatFailed(session);
       if (failed === undefined) return sticky?.peerOf(session) ?? balancer.select(key);
       return balancer.selectWith((peer) => peer !== failed, key) ?? balancer.select(key);
     },
@@ -306,4 +307,9 @@ function targetFrom({ upstream, respond }: RouteSettings, balancers: Balancers):
   // The configuration was checked before it got here.
   if (found === undefined) throw new Error(`no upstream named "${upstream}"`);
   return { kind: 'upstream', ...found };
+}
+
+/** One that has only closed a connection which nobody used is as good as before. */
+function peerThatFailed({ peer, failedAttempts }: Session<GatewayContext>): HttpPeer | undefined {
+  return failedAttempts?.at(-1)?.why === 'upstream/idle-connection-closed' ? undefined : peer;
 }
