@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { PredecessorState, SuccessorState } from '../../src/supervisor/handoff/states.ts';
-import type { Running } from '../support/index.ts';
+import { eventually, type Running } from '../support/index.ts';
 import { exited, startPair } from '../support/upgrade.ts';
 
 const program = fileURLToPath(new URL('programs/dies-at.ts', import.meta.url));
@@ -28,7 +28,10 @@ test('a successor that is killed, in whatever state, leaves a predecessor that s
     assert.deepEqual(await exited(next), { code: null, signal: 'SIGKILL' }, state);
     endOrphansOf(next);
     assert.equal((await old.get('/')).body, 'one', state);
-    assert.equal(Number(readFileSync(pidFile, 'utf8')), old.pid, state);
+    await eventually(
+      async () => (Number(readFileSync(pidFile, 'utf8')) === old.pid ? true : undefined),
+      `the pid file to name the predecessor again (${state})`,
+    );
   }
 
   await pair.upgrade({ yaml: 'text: two' });

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import { proveLossless } from '../../support/prove.ts';
 
-test('ten reloads lose nothing', (t) => proveLossless(t, ['--reloads', '10'], 'reloads'));
+test('six reloads lose nothing', (t) => proveLossless(t, ['--reloads', '6'], 'reloads'));
 
 test('reloads with more workers, and with fewer, lose nothing', (t) =>
   proveLossless(t, ['--reloads', '4', '--resize'], 'reloads'));

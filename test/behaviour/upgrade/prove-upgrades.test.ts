@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import { proveLossless } from '../../support/prove.ts';
 
-test('ten upgrades lose nothing', (t) => proveLossless(t, ['--upgrades', '10'], 'upgrades'));
+test('six upgrades lose nothing', (t) => proveLossless(t, ['--upgrades', '6'], 'upgrades'));
 
 test('upgrades with more workers, and with fewer, lose nothing', (t) =>
   proveLossless(t, ['--upgrades', '4', '--resize'], 'upgrades'));
