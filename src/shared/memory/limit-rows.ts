@@ -37,6 +37,7 @@
  * owner has died, the next process that needs a row takes the seal over; the
  * dead write nothing any more.
  */
+import { isAlive } from '../process/process-age.ts';
 import { MAX_WINDOW_TICKS } from './gcra.ts';
 import type { Segment } from './segment.ts';
 
@@ -67,15 +68,15 @@ export class LimitRows {
   /** The same memory: tags at even places, tat and epoch at odd ones. */
   readonly #pairs: BigInt64Array;
   readonly #buckets: number;
-  readonly #isAlive: (pid: number) => boolean;
+  readonly #runs: (pid: number) => boolean;
 
-  /** @param isAlive whether a process runs; a wrong yes costs a row, a wrong no can cost a count */
-  constructor(segment: Segment, isAlive: (pid: number) => boolean = runs) {
+  /** @param runs whether a process runs; a wrong yes costs a row, a wrong no can cost a count */
+  constructor(segment: Segment, runs: (pid: number) => boolean = isAlive) {
     const words = segment.size / 4;
     this.#words = new Int32Array(segment.buffer, segment.offset, words);
     this.#pairs = new BigInt64Array(segment.buffer, segment.offset, words / 2);
     this.#buckets = words / BUCKET_WORDS;
-    this.#isAlive = isAlive;
+    this.#runs = runs;
   }
 
   /** @returns `undefined`: the key has no row that could be charged */
@@ -218,7 +219,7 @@ export class LimitRows {
 
   /** A seal of a process that has died holds nobody's debt; any other keeps its row from being given away. */
   #owedIfSealed(sealed: number): number {
-    return this.#isAlive(sealed >> 1) ? Number.POSITIVE_INFINITY : -1;
+    return this.#runs(sealed >> 1) ? Number.POSITIVE_INFINITY : -1;
   }
 
   /**
@@ -312,14 +313,4 @@ function pairOf({ tat, epoch }: RowState): bigint {
 
 function halvesOf(bits: bigint): Tag {
   return { first: Number(BigInt.asIntN(32, bits)), second: Number(BigInt.asIntN(32, bits >> 32n)) };
-}
-
-function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    // EPERM: it lives, but belongs to somebody else.
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

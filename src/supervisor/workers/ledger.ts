@@ -3,6 +3,7 @@
  * a reload changes that, the totals are carried over by name, and what workers of
  * older generations still count is added when somebody asks.
  */
+import { isAlive } from '../../shared/process/process-age.ts';
 import { MetricsTable } from '../../shared/memory/metrics-table.ts';
 import type { Segment } from '../../shared/memory/segment.ts';
 import { slotsIn, type MetricsLayout } from '../../shared/metrics/layout.ts';
@@ -73,7 +74,7 @@ export class Ledger {
       for (let row = 1; book !== undefined && row < book.table.rows; row++) {
         const owner = book.table.ownerOf(row);
         if (owner === undefined || owner.supervisorPid === process.pid) continue;
-        if (!isAlive(owner.supervisorPid) && !isAlive(owner.pid)) this.end(book, row);
+        if (!runs(owner.supervisorPid) && !runs(owner.pid)) this.end(book, row);
       }
     }
   }
@@ -140,13 +141,7 @@ function holdersOf(table: MetricsTable): string {
 
 const NOWHERE = new Int32Array(0);
 
-function isAlive(pid: number): boolean {
-  if (pid === 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    // EPERM: it lives, but belongs to somebody else.
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
-  }
+/** @param pid 0: nobody's */
+function runs(pid: number): boolean {
+  return pid !== 0 && isAlive(pid);
 }
