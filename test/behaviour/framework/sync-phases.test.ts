@@ -20,8 +20,8 @@ test('phases that return no promise follow each other without a microtask in bet
   const proxy: ProxyHttp = {
     newCtx: begin as () => undefined,
     earlyRequestFilter: () => follow('earlyRequestFilter'),
-    requestFilter: () => follow('requestFilter') as undefined,
-    proxyUpstreamFilter: () => follow('proxyUpstreamFilter') as undefined,
+    requestFilter: () => follow('requestFilter'),
+    proxyUpstreamFilter: () => follow('proxyUpstreamFilter'),
     upstreamPeer() {
       follow('upstreamPeer');
       return peer;
@@ -33,11 +33,11 @@ test('phases that return no promise follow each other without a microtask in bet
     upstreamRequestFilter: ({ connection }) => {
       if (connection!.isReused) follow('upstreamRequestFilter');
     },
-    upstreamResponseFilter: begin as () => undefined,
+    upstreamResponseFilter: begin,
     responseFilter: () => follow('responseFilter'),
     // Pieces, and the end, come in turns of their own.
-    upstreamResponseBodyFilter: begin as () => undefined,
-    responseBodyFilter: () => follow('responseBodyFilter') as undefined,
+    upstreamResponseBodyFilter: begin,
+    responseBodyFilter: () => follow('responseBodyFilter'),
     logging: () => follow('logging'),
   };
   await using world = await testProxy(proxy);
